@@ -1,0 +1,62 @@
+package model
+
+// Delta is what changed in the mesh, keyed; a nil value means that the object
+// is gone. Sinks must do work in proportion to it.
+type Delta struct {
+	Frontends map[FrontendKey]*Frontend `json:"frontends,omitempty"`
+	Backends  map[BackendKey]*Backend   `json:"backends,omitempty"`
+	Endpoints map[BackendKey]*Endpoints `json:"endpoints,omitempty"`
+	Workloads map[WorkloadKey]*Workload `json:"workloads,omitempty"`
+}
+
+// NewDelta returns a delta without changes.
+func NewDelta() *Delta {
+	return &Delta{
+		Frontends: map[FrontendKey]*Frontend{},
+		Backends:  map[BackendKey]*Backend{},
+		Endpoints: map[BackendKey]*Endpoints{},
+		Workloads: map[WorkloadKey]*Workload{},
+	}
+}
+
+// Empty reports whether nothing changed.
+func (d *Delta) Empty() bool {
+	return len(d.Frontends)+len(d.Backends)+len(d.Endpoints)+len(d.Workloads) == 0
+}
+
+// Mesh is the whole model: what all deltas so far add up to. It is not safe for
+// concurrent use.
+type Mesh struct {
+	Frontends map[FrontendKey]*Frontend
+	Backends  map[BackendKey]*Backend
+	Endpoints map[BackendKey]*Endpoints
+	Workloads map[WorkloadKey]*Workload
+}
+
+// NewMesh returns an empty mesh.
+func NewMesh() *Mesh { return (*Mesh)(NewDelta()) }
+
+// Apply brings the mesh up to date with a delta.
+func (m *Mesh) Apply(d *Delta) {
+	merge(m.Frontends, d.Frontends)
+	merge(m.Backends, d.Backends)
+	merge(m.Endpoints, d.Endpoints)
+	merge(m.Workloads, d.Workloads)
+}
+
+// All returns the mesh as one delta that makes it out of nothing.
+func (m *Mesh) All() *Delta {
+	d := NewDelta()
+	(*Mesh)(d).Apply((*Delta)(m))
+	return d
+}
+
+func merge[K comparable, V any](to, from map[K]*V) {
+	for k, v := range from {
+		if v == nil {
+			delete(to, k)
+		} else {
+			to[k] = v
+		}
+	}
+}

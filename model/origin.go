@@ -1,6 +1,9 @@
 package model
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // ObjectRef names one object of the outside world, such as HTTPRoute
 // shop/cart. It is comparable, and the zero value names nothing.
@@ -16,6 +19,11 @@ func (r ObjectRef) String() string {
 		return r.Kind + " " + r.Name
 	}
 	return r.Kind + " " + r.Namespace + "/" + r.Name
+}
+
+// CompareRefs orders references by kind, namespace and name.
+func CompareRefs(a, b ObjectRef) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 }
 
 // Origin is the provenance of a model object: the object, and where given the

@@ -1,0 +1,86 @@
+# Sluice. `make help` lists the targets. Everything downloaded or built lands in
+# .cache (by version) and bin/.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+ENVOY_VERSION         := 1.40.0
+GOLANGCI_VERSION      := v2.15.0
+GOVULNCHECK_VERSION   := v1.9.0
+
+CACHE   := $(CURDIR)/.cache
+ENVOY   := $(CACHE)/envoy/$(ENVOY_VERSION)/envoy
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+export SLUICE_ENVOY := $(ENVOY)
+# Two cores are enough for all targets; a larger machine may raise it.
+GOFLAGS_TEST ?= -p 2
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z][a-zA-Z_-]*:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+.PHONY: deps
+deps: ## Install the Debian packages that tests and demo use (root)
+	@build/deps.sh run
+
+.PHONY: deps-generate
+deps-generate: ## Install the Debian packages that `make generate` uses (root)
+	@build/deps.sh generate
+
+.PHONY: envoy
+envoy: $(ENVOY) ## Fetch the pinned stock Envoy
+$(ENVOY): build/envoy.sh
+	@build/envoy.sh $(ENVOY_VERSION) $@
+
+.PHONY: build
+build: ## Build bin/sluice, one static binary
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/sluice ./cmd/sluice
+
+.PHONY: demo
+demo: deps envoy build ## Show it live in this terminal (root)
+	@demo/run.sh
+
+.PHONY: test
+test: deps envoy build ## Run every test: unit, kernel, Envoy, end to end (root)
+	go test $(GOFLAGS_TEST) -race -timeout 40m ./...
+
+.PHONY: test-unit
+test-unit: ## Run the tests that need neither root nor Envoy
+	go test $(GOFLAGS_TEST) -short ./...
+
+.PHONY: bench
+bench: deps envoy build ## Measure; writes docs/benchmarks.md (root, about 15 minutes)
+	go run ./test/bench
+
+.PHONY: fuzz
+fuzz: ## Fuzz the YAML reader and the matchers for a minute each
+	build/fuzz.sh 60s
+
+.PHONY: generate
+generate: ## Regenerate BPF objects, deep copies, CRDs
+	go generate ./...
+
+.PHONY: golden
+golden: envoy ## Rewrite the golden files; explain each change in the commit
+	build/golden.sh
+
+.PHONY: lint
+lint: $(CACHE)/bin/golangci-lint-$(GOLANGCI_VERSION) ## Run golangci-lint and, where it can reach its database, govulncheck
+	$< run ./...
+	@build/vuln.sh $(GOVULNCHECK_VERSION)
+
+$(CACHE)/bin/golangci-lint-$(GOLANGCI_VERSION):
+	@mkdir -p $(@D)
+	GOBIN=$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv $(@D)/golangci-lint $@
+
+.PHONY: check
+check: deps deps-generate generate lint test ## All that CI checks: generate, lint, test, clean tree
+	@git diff --exit-code || { echo "generated files differ from the committed ones: run 'make generate' and commit"; exit 1; }
+	@test -z "$$(git status --porcelain)" || { git status --short; echo "untracked files after generate"; exit 1; }
+
+.PHONY: clean
+clean: ## Remove bin/ (the cache in .cache stays)
+	rm -rf bin

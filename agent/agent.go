@@ -1,0 +1,194 @@
+// Package agent wires one node: source, resolve, netns, xds and redirect, in an
+// order in which nothing drops. It owns the loop that carries each change from
+// the input to Envoy and the kernel, what is known of the mesh at this moment,
+// and the socket on which the command line asks for it.
+//
+// It must not know what routes mean (resolve), how Envoy or the kernel are
+// told (xds, redirect), or Kubernetes types.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sluice.io/sluice/envoy"
+	"sluice.io/sluice/netns"
+	"sluice.io/sluice/redirect"
+	"sluice.io/sluice/resolve"
+	"sluice.io/sluice/source"
+	"sluice.io/sluice/source/file"
+	"sluice.io/sluice/xds"
+)
+
+// warmTimeout bounds the wait for Envoy to take a change before the kernel is
+// told. A healthy Envoy answers within milliseconds; when it does not, waiting
+// longer would only hold up L4 changes.
+const warmTimeout = 5 * time.Second
+
+// retryInterval is the time after which a failed kernel update is tried again.
+const retryInterval = 2 * time.Second
+
+// Config tells the agent where things are.
+type Config struct {
+	Paths
+	// Folder is the folder of YAML that describes the mesh.
+	Folder string
+	// StateDir keeps what must survive a restart: last good objects.
+	StateDir string
+	// EnvoyBinary is the path of the stock Envoy.
+	EnvoyBinary string
+	// EnvoyConcurrency is the number of Envoy's worker threads.
+	EnvoyConcurrency int
+	// EnvoyUID is the user that Envoy runs as.
+	EnvoyUID int
+	// Version is Sluice's own version, for status.
+	Version string
+	Log     *slog.Logger
+}
+
+// Agent is one node's control loop.
+type Agent struct {
+	cfg      Config
+	log      *slog.Logger
+	folder   *file.Folder
+	resolver *resolve.Resolver
+	registry *netns.Registry
+	server   *xds.Server
+	envoy    *envoy.Supervisor
+	datapath *redirect.Datapath
+	state    *state
+	batches  chan source.Batch
+	refresh  chan struct{}
+}
+
+// New checks the configuration and allocates; it touches neither kernel nor
+// Envoy.
+func New(cfg Config) (*Agent, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	folder, err := file.New(cfg.Folder, file.Options{StateDir: cfg.StateDir, Log: cfg.Log.With("part", "source")})
+	if err != nil {
+		return nil, err
+	}
+	return &Agent{
+		cfg:      cfg,
+		log:      cfg.Log.With("part", "agent"),
+		folder:   folder,
+		resolver: resolve.New(),
+		registry: netns.New(cfg.NetnsDir(), cfg.Log.With("part", "netns")),
+		server:   xds.NewServer(xds.Config{Socket: cfg.XDSSocket(), Log: cfg.Log.With("part", "xds"), NetnsDir: cfg.NetnsDir(), UID: cfg.EnvoyUID}),
+		envoy: envoy.New(envoy.Config{
+			Binary: cfg.EnvoyBinary, Dir: cfg.EnvoyDir(), Cgroup: cfg.EnvoyCgroup(), XDSSocket: cfg.XDSSocket(),
+			Concurrency: cfg.EnvoyConcurrency, UID: cfg.EnvoyUID, Log: cfg.Log.With("part", "envoy"),
+		}),
+		state:   newState(),
+		batches: make(chan source.Batch),
+		refresh: make(chan struct{}, 1),
+	}, nil
+}
+
+// Run serves until ctx is done, and then leaves the data path as it is: pinned
+// programs and the running Envoy go on with the last state, and the next Run
+// takes them over.
+func (a *Agent) Run(ctx context.Context) error {
+	unlock, err := a.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := a.preflight(ctx); err != nil {
+		return err
+	}
+	a.datapath, err = redirect.Open(a.redirectConfig())
+	if err != nil {
+		return fmt.Errorf("open the data path: %w", err)
+	}
+	defer func() {
+		if err := a.datapath.Close(); err != nil {
+			a.log.Warn("close the data path", "err", err)
+		}
+	}()
+	a.log.Info("kernel programs attached", "cgroup", a.cfg.CgroupRoot, "pins", a.cfg.BPFFS)
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.server.Run(ctx) })
+	group.Go(func() error { return a.envoy.Run(ctx) })
+	group.Go(func() error { return a.registry.Run(ctx, a.notifyRefresh) })
+	group.Go(func() error { return a.serveAPI(ctx) })
+	group.Go(func() error { return a.loop(ctx) })
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	a.log.Info("stopped; the data path stays as it is", "remove", "sluice uninstall")
+	return nil
+}
+
+// preflight says at the start what would otherwise fail obscurely later.
+func (a *Agent) preflight(ctx context.Context) error {
+	for _, f := range redirect.Check() {
+		if !f.OK && f.Required {
+			return fmt.Errorf("this machine cannot run Sluice: %s: %s; %s", f.Name, f.Detail, f.Fix)
+		}
+	}
+	version, err := envoy.CheckVersion(ctx, a.cfg.EnvoyBinary)
+	if err != nil {
+		return err
+	}
+	a.log.Info("starting", "version", a.cfg.Version, "envoy", version, "folder", a.cfg.Folder, "run-dir", a.cfg.RunDir)
+	for dir, mode := range map[string]os.FileMode{
+		a.cfg.RunDir: 0o755, a.cfg.EnvoyDir(): 0o755, a.cfg.NetnsDir(): 0o755, a.cfg.StateDir: 0o700, a.cfg.EnvoyCgroup(): 0o755,
+	} {
+		if err := os.MkdirAll(dir, mode); err != nil {
+			return fmt.Errorf("create %s: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+func (a *Agent) redirectConfig() redirect.Config {
+	return redirect.Config{
+		BPFFS: a.cfg.BPFFS, CgroupRoot: a.cfg.CgroupRoot, EnvoyCgroup: a.cfg.EnvoyCgroup(),
+		Log: a.cfg.Log.With("part", "redirect"),
+	}
+}
+
+func (a *Agent) notifyRefresh() {
+	select {
+	case a.refresh <- struct{}{}:
+	default: // one is waiting already, and covers this one
+	}
+}
+
+// Paths are the places that the agent shares with the command line.
+type Paths struct {
+	// RunDir holds sockets, network namespace mounts and Envoy's files.
+	RunDir string
+	// BPFFS is the folder on a bpf filesystem for pins.
+	BPFFS string
+	// CgroupRoot is the cgroup2 directory under which clients are steered: the
+	// root of the hierarchy, unless only a part of the machine is to be meshed.
+	CgroupRoot string
+}
+
+// NetnsDir is where workloads' network namespaces are mounted for Envoy.
+func (p Paths) NetnsDir() string { return filepath.Join(p.RunDir, "netns") }
+
+// EnvoyDir holds Envoy's bootstrap, log and admin socket.
+func (p Paths) EnvoyDir() string { return filepath.Join(p.RunDir, "envoy") }
+
+// XDSSocket is where Envoy fetches its configuration.
+func (p Paths) XDSSocket() string { return filepath.Join(p.RunDir, "xds.sock") }
+
+// APISocket is where the command line asks its questions.
+func (p Paths) APISocket() string { return filepath.Join(p.RunDir, "sluice.sock") }
+
+// EnvoyCgroup is the cgroup that proves to the kernel that a socket is Envoy's.
+func (p Paths) EnvoyCgroup() string { return filepath.Join(p.CgroupRoot, "sluice", "envoy") }

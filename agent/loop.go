@@ -1,0 +1,135 @@
+package agent
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/source"
+)
+
+// loop carries changes from the input to the data path, one at a time and in
+// order. It alone writes the state.
+func (a *Agent) loop(ctx context.Context) error {
+	if err := a.start(ctx); err != nil {
+		return err
+	}
+	watch := make(chan error, 1)
+	go func() { watch <- a.folder.Run(ctx, a.deliver(ctx)) }()
+	defer func() { <-watch }()
+
+	retry := time.NewTicker(retryInterval)
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-watch:
+			watch <- nil
+			return err
+		case b := <-a.batches:
+			a.change(ctx, a.resolve(b))
+		case <-a.refresh:
+			d := model.NewDelta()
+			d.Workloads = a.registry.Refresh()
+			a.change(ctx, d)
+		case <-retry.C:
+			a.retry()
+		}
+	}
+}
+
+// deliver hands batches to the loop, and gives up when it has ended.
+func (a *Agent) deliver(ctx context.Context) func(source.Batch) {
+	return func(b source.Batch) {
+		select {
+		case a.batches <- b:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// start brings the data path from whatever an earlier run left to the state of
+// the folder: Envoy first, then the kernel, then what neither needs any more.
+func (a *Agent) start(ctx context.Context) error {
+	began := time.Now()
+	d := a.resolve(a.folder.Load())
+	a.state.apply(d)
+	mesh := a.state.mesh()
+	a.warm(ctx, mesh.All())
+	if err := a.datapath.Sync(mesh); err != nil {
+		a.state.setKernelError(err)
+		a.log.Error("program the kernel", "err", err, "retry", retryInterval)
+	}
+	if err := a.server.Retire(ctx, d); err != nil {
+		return err
+	}
+	a.state.setSynced()
+	a.log.Info("serving", "services", len(mesh.Frontends), "workloads", len(mesh.Workloads), "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+// resolve turns a batch of changed objects into what changes in the mesh.
+func (a *Agent) resolve(b source.Batch) *model.Delta {
+	r := a.resolver.Update(b.Changed)
+	a.state.setProblems(b.Problems)
+	a.state.setStatuses(r.Statuses)
+	if len(r.Delta.Workloads) > 0 {
+		declared := r.Delta.Workloads
+		a.state.declare(declared)
+		r.Delta.Workloads = a.registry.Update(declared)
+	}
+	a.state.setLost(a.registry.Problems())
+	return r.Delta
+}
+
+// change carries one delta to Envoy and the kernel. Envoy can serve before the
+// kernel sends it connections, and serves until the kernel has stopped.
+func (a *Agent) change(ctx context.Context, d *model.Delta) {
+	a.state.setLost(a.registry.Problems())
+	if d.Empty() {
+		return
+	}
+	began := time.Now()
+	a.warm(ctx, d)
+	a.state.apply(d)
+	if err := a.datapath.Apply(d); err != nil {
+		a.state.setKernelError(err)
+		a.log.Error("program the kernel", "err", err, "retry", retryInterval)
+	}
+	if err := a.server.Retire(ctx, d); err != nil && ctx.Err() == nil {
+		a.log.Warn("retire from Envoy", "err", err)
+	}
+	a.log.Debug("applied", "frontends", len(d.Frontends), "backends", len(d.Backends), "endpoints", len(d.Endpoints),
+		"workloads", len(d.Workloads), "took", time.Since(began))
+}
+
+// warm gives Envoy the additions. When Envoy does not take them in time the
+// kernel is programmed all the same: what needs Envoy then fails, closed, and
+// what does not need it must not wait.
+func (a *Agent) warm(ctx context.Context, d *model.Delta) {
+	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
+	defer cancel()
+	if err := a.server.Prepare(ctx, d); err != nil {
+		a.log.Warn("Envoy has not taken a change in time; going on", "err", err)
+	}
+}
+
+// retry programs the kernel from scratch after a failed update.
+func (a *Agent) retry() {
+	if !a.state.kernelFailed() {
+		return
+	}
+	err := a.datapath.Sync(a.state.mesh())
+	a.state.setKernelError(err)
+	if err == nil {
+		a.log.Info("kernel programmed after an earlier failure")
+	}
+}
+
+// keep copies b over a; nil values delete.
+func keep[K comparable, V any](to, from map[K]*V) {
+	maps.Copy(to, from)
+	maps.DeleteFunc(to, func(_ K, v *V) bool { return v == nil })
+}

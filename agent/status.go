@@ -1,0 +1,104 @@
+package agent
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"sluice.io/sluice/envoy"
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/source"
+	"sluice.io/sluice/xds"
+)
+
+// Status is the whole answer to `sluice status`.
+type Status struct {
+	Version string `json:"version"`
+	Folder  string `json:"folder"`
+	// Ready is true when the folder is in force: kernel programmed, Envoy
+	// connected and serving.
+	Ready bool `json:"ready"`
+	// NotReady says what is missing; empty when ready.
+	NotReady []string `json:"notReady,omitempty"`
+	// KernelError is the last failure to program the kernel.
+	KernelError string           `json:"kernelError,omitempty"`
+	Cgroup      string           `json:"cgroup"`
+	Envoy       envoy.Status     `json:"envoy"`
+	XDS         xds.Status       `json:"xds"`
+	Counts      Counts           `json:"counts"`
+	Problems    []source.Problem `json:"problems"`
+	// Objects are the statuses of routes, and of services and workloads that
+	// have something to say.
+	Objects []*model.Status `json:"objects"`
+}
+
+// Counts says how large the mesh is.
+type Counts struct {
+	Frontends int `json:"frontends"`
+	ToEnvoy   int `json:"toEnvoy"`
+	InKernel  int `json:"inKernel"`
+	Backends  int `json:"backends"`
+	Endpoints int `json:"endpoints"`
+	Workloads int `json:"workloads"`
+	Declared  int `json:"declared"`
+}
+
+func (a *Agent) status() *Status {
+	st := &Status{
+		Version: a.cfg.Version, Folder: a.cfg.Folder, Cgroup: a.cfg.CgroupRoot,
+		Envoy: a.envoy.Status(), XDS: a.server.Status(),
+	}
+	a.state.describe(st)
+	if !st.Envoy.Live {
+		st.NotReady = append(st.NotReady, "Envoy is not live")
+	}
+	if !st.XDS.Connected {
+		st.NotReady = append(st.NotReady, "Envoy is not connected")
+	}
+	st.Ready = len(st.NotReady) == 0
+	return st
+}
+
+// describe fills in what the state knows.
+func (s *state) describe(st *Status) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.synced {
+		st.NotReady = append(st.NotReady, "the folder is being read")
+	}
+	if s.kernelErr != nil {
+		st.KernelError = s.kernelErr.Error()
+		st.NotReady = append(st.NotReady, "the kernel could not be programmed")
+	}
+	st.Counts = count(s.current)
+	st.Counts.Declared = len(s.declared)
+	st.Problems = slices.Clone(s.problems)
+	for key, err := range s.lost {
+		p := source.Problem{Message: err.Error()}
+		if w := s.declared[key]; w != nil {
+			p.Object, p.File, p.Line = w.Origin.Object, w.Origin.File, w.Origin.Line
+		}
+		st.Problems = append(st.Problems, p)
+	}
+	slices.SortStableFunc(st.Problems, func(a, b source.Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Message, b.Message))
+	})
+	st.Objects = slices.SortedFunc(maps.Values(s.statuses), func(a, b *model.Status) int {
+		return model.CompareRefs(a.Origin.Object, b.Origin.Object)
+	})
+}
+
+func count(m *model.Mesh) Counts {
+	c := Counts{Frontends: len(m.Frontends), Backends: len(m.Backends), Workloads: len(m.Workloads)}
+	for _, f := range m.Frontends {
+		if f.HTTP != nil {
+			c.ToEnvoy++
+		} else {
+			c.InKernel++
+		}
+	}
+	for _, e := range m.Endpoints {
+		c.Endpoints += len(e.Endpoints)
+	}
+	return c
+}

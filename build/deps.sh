@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that a make target needs, by name, and only those
+# that are missing. Usage: deps.sh run|generate
+set -euo pipefail
+case ${1:-run} in
+run) packages=(iproute2 nftables iptables procps python3 ca-certificates) ;;
+generate) packages=(clang llvm libbpf-dev linux-libc-dev) ;;
+*) echo "usage: $0 run|generate" >&2; exit 2 ;;
+esac
+
+missing=()
+for p in "${packages[@]}"; do
+	dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null | grep -qx installed || missing+=("$p")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+if [ "$(id -u)" != 0 ]; then
+	echo "these packages are missing: ${missing[*]}; install them, or run this target as root" >&2
+	exit 1
+fi
+echo "installing: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

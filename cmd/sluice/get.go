@@ -1,0 +1,207 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sluice.io/sluice/agent"
+	"sluice.io/sluice/model"
+)
+
+func getCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "get",
+		Short: "List what is in force on this node",
+	}
+	cmd.AddCommand(
+		getMesh("services", "Services as clients see them, and who handles their connections", printServices),
+		getMesh("routes", "Routes in the order in which they are tried", printRoutes),
+		getMesh("workloads", "Workloads of this node, and where they were found", printWorkloads),
+		getMaps(),
+	)
+	return cmd
+}
+
+// getMesh is a verb that shows one part of the mesh: the table shows it to
+// people, -o json and yaml show the objects whole.
+func getMesh(name, short string, table func(io.Writer, *agent.Document)) *cobra.Command {
+	var (
+		paths agent.Paths
+		out   output
+	)
+	cmd := &cobra.Command{
+		Use:     name,
+		Aliases: []string{strings.TrimSuffix(name, "s")},
+		Short:   short,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			doc, err := agent.NewClient(paths).Mesh(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return out.print(cmd.OutOrStdout(), part(name, doc), func(w io.Writer) { table(w, doc) })
+		},
+	}
+	addPathFlags(cmd, &paths, false)
+	addOutputFlag(cmd, &out, "table", "json", "yaml")
+	return cmd
+}
+
+// part is what -o json and yaml show of the mesh.
+func part(name string, doc *agent.Document) any {
+	switch name {
+	case "workloads":
+		return doc.Workloads
+	case "routes":
+		routed := []*model.Frontend{}
+		for _, f := range doc.Frontends {
+			if f.HTTP != nil || f.L4.Origin.Object != f.Origin.Object {
+				routed = append(routed, f)
+			}
+		}
+		return routed
+	}
+	return struct {
+		Frontends []*model.Frontend  `json:"frontends"`
+		Backends  []*model.Backend   `json:"backends"`
+		Endpoints []*model.Endpoints `json:"endpoints"`
+	}{doc.Frontends, doc.Backends, doc.Endpoints}
+}
+
+func printServices(w io.Writer, doc *agent.Document) {
+	endpoints := map[model.BackendKey]int{}
+	for _, e := range doc.Endpoints {
+		endpoints[e.Key] = len(e.Endpoints)
+	}
+	c := newColumns(w, "SERVICE", "PORT", "CLIENTS", "ADDRESSES", "HANDLED BY", "ENDPOINTS", "WHY")
+	for _, f := range doc.Frontends {
+		by, clients := "kernel", "all"
+		if f.HTTP != nil {
+			by = "Envoy"
+		}
+		if f.Key.ClientNamespace != "" {
+			clients = "of " + f.Key.ClientNamespace
+		}
+		var addresses []string
+		for _, vip := range f.VIPs {
+			addresses = append(addresses, vip.String())
+		}
+		c.row(f.Key.Namespace+"/"+f.Key.Name, fmt.Sprintf("%d/%s", f.Key.Port, f.Key.Protocol), clients, strings.Join(addresses, ","), by,
+			strconv.Itoa(endpoints[f.Key.Backend()]), f.Why)
+	}
+	_ = c.Flush()
+}
+
+func printRoutes(w io.Writer, doc *agent.Document) {
+	c := newColumns(w, "SERVICE", "ORDER", "MATCH", "BACKENDS", "RULE", "WHERE")
+	for _, f := range doc.Frontends {
+		if f.L4 != nil && f.L4.Origin.Object != f.Origin.Object {
+			c.row(f.Key.String(), "", "every connection", backends(f.L4.Backends), ruleName(f.L4.Origin), f.L4.Origin.Position())
+		}
+		if f.HTTP == nil {
+			continue
+		}
+		for i, e := range f.HTTP.Entries {
+			c.row(f.Key.String(), strconv.Itoa(i+1), matchText(e.Match), outcome(e.Rule), ruleName(e.Rule.Origin), e.Rule.Origin.Position())
+		}
+	}
+	_ = c.Flush()
+}
+
+func ruleName(o model.Origin) string {
+	o.File = ""
+	return o.String()
+}
+
+// outcome says in a few words what a rule does with a request.
+func outcome(r *model.HTTPRule) string {
+	for _, f := range r.Filters {
+		if f.Redirect != nil {
+			return fmt.Sprintf("redirect %d", f.Redirect.Code)
+		}
+	}
+	if len(r.Backends) == 0 {
+		return "500: no backend"
+	}
+	return backends(r.Backends)
+}
+
+func backends(refs []model.WeightedBackend) string {
+	var total uint32
+	for _, b := range refs {
+		total += b.Weight
+	}
+	var parts []string
+	for _, b := range refs {
+		s := fmt.Sprintf("%s/%s:%d", b.Backend.Namespace, b.Backend.Name, b.Backend.Port)
+		if total > 0 && len(refs) > 1 {
+			s += fmt.Sprintf(" %.0f%%", 100*float64(b.Weight)/float64(total))
+		}
+		if b.Invalid != "" {
+			s += " (" + b.Invalid + ")"
+		}
+		parts = append(parts, s)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func matchText(m model.HTTPMatch) string {
+	var parts []string
+	if m.Method != "" {
+		parts = append(parts, m.Method)
+	}
+	if m.Path != nil {
+		parts = append(parts, fmt.Sprintf("path %s %s", m.Path.Kind, m.Path.Value))
+	}
+	for _, h := range m.Headers {
+		parts = append(parts, fmt.Sprintf("header %s %s %s", h.Name, h.Kind, h.Value))
+	}
+	for _, q := range m.Query {
+		parts = append(parts, fmt.Sprintf("query %s %s %s", q.Name, q.Kind, q.Value))
+	}
+	if len(parts) == 0 {
+		return "everything"
+	}
+	return strings.Join(parts, " and ")
+}
+
+func printWorkloads(w io.Writer, doc *agent.Document) {
+	c := newColumns(w, "WORKLOAD", "SERVICE ACCOUNT", "DECLARED AS", "FOUND", "NETNS COOKIE", "WHERE")
+	for _, l := range doc.Workloads {
+		declared, found, cookie := "netns "+l.Netns, "no", ""
+		if l.Cgroup != "" {
+			declared = "cgroup " + l.Cgroup
+		}
+		if l.Place != nil {
+			found, cookie = "yes", strconv.FormatUint(l.Place.Cookie, 10)
+		}
+		c.row(l.Key.String(), l.ServiceAccount, declared, found, cookie, l.Origin.Position())
+	}
+	_ = c.Flush()
+}
+
+func getMaps() *cobra.Command {
+	var (
+		paths agent.Paths
+		out   output
+	)
+	cmd := &cobra.Command{
+		Use:   "maps",
+		Short: "The kernel's maps, decoded, with their counters",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dump, err := agent.NewClient(paths).Maps(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return out.print(cmd.OutOrStdout(), dump, func(w io.Writer) { fmt.Fprint(w, dump.Text()) })
+		},
+	}
+	addPathFlags(cmd, &paths, false)
+	addOutputFlag(cmd, &out, "table", "json", "yaml")
+	return cmd
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"sluice.io/sluice/agent"
+	"sluice.io/sluice/redirect"
+)
+
+func runCommand() *cobra.Command {
+	cfg := agent.Config{Version: version}
+	var level, format string
+	cmd := &cobra.Command{
+		Use:   "run -f FOLDER",
+		Short: "Serve a folder of YAML on this node (root)",
+		Long: `Reads Services, EndpointSlices, Workloads, HTTPRoutes, GRPCRoutes, TCPRoutes and
+UDPRoutes from a folder, and keeps this node's Envoy and kernel in line with it
+as the files change. A broken file is reported and never stops what works.
+
+When sluice stops, in whatever way, traffic goes on with the last state; the
+next run takes over without disturbing a connection. To remove everything:
+sluice uninstall.`,
+		Example: "  sluice run -f mesh/\n  sluice run -f mesh/ --log-level debug --log-format json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := newLogger(level, format)
+			if err != nil {
+				return err
+			}
+			cfg.Log = log
+			if err := fillPaths(&cfg); err != nil {
+				return err
+			}
+			if os.Geteuid() != 0 {
+				return fmt.Errorf("`sluice run` programs the kernel: run it as root; `sluice translate -f %s` shows what it would do without", cfg.Folder)
+			}
+			a, err := agent.New(cfg)
+			if err != nil {
+				return err
+			}
+			return a.Run(cmd.Context())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&cfg.Folder, "folder", "f", "", "folder of YAML that describes the mesh")
+	f.StringVar(&cfg.StateDir, "state-dir", "/var/lib/sluice", "folder that keeps the last good state of broken objects over restarts")
+	f.StringVar(&cfg.EnvoyBinary, "envoy", os.Getenv("SLUICE_ENVOY"), "the stock Envoy's binary (default: $SLUICE_ENVOY, envoy beside sluice, or envoy in the PATH)")
+	f.IntVar(&cfg.EnvoyConcurrency, "envoy-concurrency", runtime.NumCPU(), "number of Envoy's worker threads")
+	f.IntVar(&cfg.EnvoyUID, "envoy-uid", 65534, "user id that Envoy runs as")
+	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&format, "log-format", "text", "text or json")
+	addPathFlags(cmd, &cfg.Paths, true)
+	_ = cmd.MarkFlagRequired("folder")
+	_ = cmd.MarkFlagDirname("folder")
+	_ = cmd.MarkFlagFilename("envoy")
+	complete(cmd, "log-level", "debug", "info", "warn", "error")
+	complete(cmd, "log-format", "text", "json")
+	return cmd
+}
+
+func fillPaths(cfg *agent.Config) error {
+	if err := fillCgroupRoot(&cfg.Paths); err != nil {
+		return err
+	}
+	var err error
+	if cfg.EnvoyBinary, err = findEnvoy(cfg.EnvoyBinary); err != nil {
+		return err
+	}
+	return nil
+}
+
+func fillCgroupRoot(p *agent.Paths) error {
+	if p.CgroupRoot != "" {
+		return nil
+	}
+	root, err := redirect.CgroupRoot()
+	if err != nil {
+		return err
+	}
+	p.CgroupRoot = root
+	return nil
+}
+
+// findEnvoy returns the named binary, or the first that is found.
+func findEnvoy(named string) (string, error) {
+	if named != "" {
+		if _, err := os.Stat(named); err != nil {
+			return "", fmt.Errorf("find Envoy: %w", err)
+		}
+		return filepath.Abs(named)
+	}
+	if self, err := os.Executable(); err == nil {
+		beside := filepath.Join(filepath.Dir(self), "envoy")
+		if _, err := os.Stat(beside); err == nil {
+			return beside, nil
+		}
+	}
+	path, err := exec.LookPath("envoy")
+	if err != nil {
+		return "", fmt.Errorf("find Envoy: none beside sluice and none in the PATH: name it with --envoy, or `make envoy` in the repository")
+	}
+	return filepath.Abs(path)
+}
+
+func newLogger(level, format string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level %q: use debug, info, warn or error", level)
+	}
+	opts := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(os.Stderr, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(os.Stderr, opts)), nil
+	}
+	return nil, fmt.Errorf("--log-format %q: use text or json", format)
+}
+
+// complete offers fixed values for a flag in shell completion.
+func complete(cmd *cobra.Command, flag string, values ...string) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}

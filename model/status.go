@@ -12,7 +12,9 @@ type Condition struct {
 type ParentStatus struct {
 	Parent ObjectRef `json:"parent"`
 	// Port is the parentRef's port; zero for all ports.
-	Port       uint16      `json:"port,omitempty"`
+	Port uint16 `json:"port,omitempty"`
+	// Section is the parentRef's sectionName, a port's name; empty for all ports.
+	Section    string      `json:"section,omitempty"`
 	Conditions []Condition `json:"conditions"`
 }
 

@@ -1,0 +1,64 @@
+package resolve
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"sluice.io/sluice/model"
+)
+
+// attachTo decides to which ports of a Service a parentRef attaches.
+func (r *Resolver) attachTo(p parent, rt *route) attachment {
+	s := r.services[p.group.service]
+	if s == nil {
+		return refuse(reasonNoMatchingParent, "Service %s does not exist", p.group.service)
+	}
+	switch {
+	case s.kind == headlessService:
+		return refuse(reasonNoMatchingParent, "Service %s is headless: clients dial its endpoints, so there is nothing to attach to; give it a cluster address", s.name)
+	case s.kind == externalService:
+		return refuse(reasonNoMatchingParent, "Service %s is of type ExternalName: routes attach to Services with a cluster address only", s.name)
+	case len(s.vips) == 0:
+		return refuse(reasonNoMatchingParent, "Service %s has no cluster address that clients could dial", s.name)
+	}
+	var a attachment
+	var unfit []string
+	for _, sp := range s.ports {
+		switch {
+		case p.port != 0 && p.port != sp.port, p.section != "" && p.section != sp.name:
+		case sp.protocol != rt.protocol():
+			unfit = append(unfit, fmt.Sprintf("%d/%s", sp.port, sp.protocol))
+		case rt.http() && sp.app == model.AppOpaque && p.port == 0 && p.section == "":
+			unfit = append(unfit, fmt.Sprintf("%d (its appProtocol is not HTTP; name the port in the parentRef to attach all the same)", sp.port))
+		default:
+			a.ports = append(a.ports, sp.portKey)
+		}
+	}
+	switch {
+	case len(a.ports) > 0:
+		return a
+	case len(unfit) > 0:
+		return refuse(reasonNoMatchingParent, "a %s does not fit port %s of Service %s", rt.ref.Kind, strings.Join(unfit, ", "), s.name)
+	}
+	return refuse(reasonNoMatchingParent, "Service %s has no port %s", s.name, p.wish())
+}
+
+// wish describes the ports that the parentRef asks for.
+func (p parent) wish() string {
+	var parts []string
+	if p.port != 0 {
+		parts = append(parts, strconv.Itoa(int(p.port)))
+	}
+	if p.section != "" {
+		parts = append(parts, "named "+strconv.Quote(p.section))
+	}
+	if len(parts) == 0 {
+		return "at all"
+	}
+	return strings.Join(parts, " ")
+}
+
+func refuse(reason, format string, args ...any) attachment {
+	return attachment{refused: &finding{reason: reason, message: fmt.Sprintf(format, args...)}}
+}

@@ -1,0 +1,186 @@
+package resolve
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"sluice.io/sluice/model"
+)
+
+// updateFrontends makes the frontends of the marked groups.
+func (u *round) updateFrontends() {
+	for g := range u.groups {
+		s := u.services[g.service]
+		byPort := u.routesByPort(g)
+		var keys []model.FrontendKey
+		if s != nil && len(s.vips) > 0 {
+			for _, p := range s.ports {
+				f := makeFrontend(g, s, p, byPort[p.portKey])
+				if f == nil {
+					continue
+				}
+				keys = append(keys, f.Key)
+				if was := u.made.Frontends[f.Key]; was == nil || !reflect.DeepEqual(was, f) {
+					u.delta.Frontends[f.Key] = f
+				}
+			}
+		}
+		for _, k := range u.frontends[g] {
+			if !slices.Contains(keys, k) {
+				u.delta.Frontends[k] = nil
+			}
+		}
+		if len(keys) > 0 {
+			u.frontends[g] = keys
+		} else {
+			delete(u.frontends, g)
+		}
+		u.settleLosses(g, byPort)
+	}
+}
+
+// routesByPort lists the usable routes of a group for each port, the one that
+// takes precedence as a whole first: by kind, then by seniority.
+func (u *round) routesByPort(g group) map[portKey][]*route {
+	bound := u.boundTo[g]
+	if len(bound) == 0 {
+		return nil
+	}
+	byPort := map[portKey][]*route{}
+	for rt := range bound {
+		if rt.compiled.rejected != nil {
+			continue
+		}
+		for i, p := range rt.parents {
+			if p.group != g {
+				continue
+			}
+			for _, k := range rt.attached[i].ports {
+				if rts := byPort[k]; !slices.Contains(rts, rt) {
+					byPort[k] = append(rts, rt)
+				}
+			}
+		}
+	}
+	for _, rts := range byPort {
+		slices.SortFunc(rts, func(a, b *route) int {
+			if a.rank != b.rank {
+				return int(b.rank - a.rank)
+			}
+			return a.compare(b.seniority)
+		})
+	}
+	return byPort
+}
+
+// winners returns the routes that shape a port: all HTTPRoutes or GRPCRoutes of
+// the most specific kind, or the first TCPRoute or UDPRoute.
+func winners(rts []*route) []*route {
+	if len(rts) == 0 {
+		return nil
+	}
+	if !rts[0].http() {
+		return rts[:1]
+	}
+	n := slices.IndexFunc(rts, func(rt *route) bool { return rt.rank != rts[0].rank })
+	if n < 0 {
+		return rts
+	}
+	return rts[:n]
+}
+
+// makeFrontend makes one frontend, or nil where a scope has nothing to say.
+func makeFrontend(g group, s *service, p servicePort, rts []*route) *model.Frontend {
+	rts = winners(rts)
+	if len(rts) == 0 && g.scope != "" {
+		return nil
+	}
+	f := &model.Frontend{
+		Key: p.frontend(g), PortName: p.name, VIPs: s.vips, AppProtocol: p.app,
+		Affinity: s.affinity, Why: why(g, p, rts), Origin: s.origin,
+	}
+	switch {
+	case len(rts) == 0:
+		f.L4 = &model.L4Routing{
+			Backends: []model.WeightedBackend{{Backend: p.backend(g.service), Weight: 1}},
+			Origin:   s.origin,
+		}
+	case rts[0].http():
+		f.HTTP = &model.HTTPRouting{GRPC: rts[0].rank == rankGRPC, Entries: mergeEntries(rts, p.port)}
+	default:
+		f.L4 = rts[0].compiled.l4
+	}
+	return f
+}
+
+// mergeEntries merges the routes of a port in order of precedence.
+func mergeEntries(rts []*route, port uint16) []model.HTTPEntry {
+	if len(rts) == 1 {
+		return onPort(rts[0].compiled.entries, port)
+	}
+	n := 0
+	for _, rt := range rts {
+		n += len(rt.compiled.entries)
+	}
+	all := make([]entry, 0, n)
+	for _, rt := range rts {
+		all = append(all, rt.compiled.entries...)
+	}
+	sortEntries(all)
+	return onPort(all, port)
+}
+
+// why says in one sentence who handles a frontend, for explain.
+func why(g group, p servicePort, rts []*route) string {
+	if len(rts) == 0 {
+		return fmt.Sprintf("no route attaches to port %d, so the kernel balances connections over the Service's own endpoints", p.port)
+	}
+	names := make([]string, 0, 3)
+	for _, rt := range rts[:min(3, len(rts))] {
+		names = append(names, rt.ref.String())
+	}
+	if more := len(rts) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	verb := "attaches"
+	if len(names) > 1 {
+		verb = "attach"
+	}
+	s := fmt.Sprintf("%s %s to port %d", strings.Join(names, ", "), verb, p.port)
+	if g.scope != "" {
+		s += fmt.Sprintf(" for clients in namespace %s", g.scope)
+	}
+	if rts[0].http() {
+		return s + ", so requests go through Envoy"
+	}
+	return s + ", and the kernel honours its weights"
+}
+
+// settleLosses notes which routes of a group lost which ports to others, and
+// has their statuses written when that changed.
+func (u *round) settleLosses(g group, byPort map[portKey][]*route) {
+	lost := map[*route]map[portKey]loss{}
+	for k, rts := range byPort {
+		won := winners(rts)
+		for _, rt := range rts[len(won):] {
+			if lost[rt] == nil {
+				lost[rt] = map[portKey]loss{}
+			}
+			lost[rt][k] = loss{to: won[0].obj.Origin, older: rt.rank == won[0].rank}
+		}
+	}
+	for rt := range u.boundTo[g] {
+		now := lost[rt]
+		if maps.Equal(rt.losses[g], now) {
+			continue
+		}
+		if rt.losses == nil {
+			rt.losses = map[group]map[portKey]loss{}
+		}
+		rt.losses[g] = now
+		u.report.add(rt.ref)
+	}
+}

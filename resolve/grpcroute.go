@@ -1,0 +1,155 @@
+package resolve
+
+import (
+	"regexp"
+	"strings"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/source"
+)
+
+func newGRPCRoute(ref model.ObjectRef, obj *source.Object, o *gatewayv1.GRPCRoute) *route {
+	rt := newRoute(ref, obj, rankGRPC, o.Spec.ParentRefs)
+	for _, rule := range o.Spec.Rules {
+		rt.useFilters(asHTTPFilters(rule.Filters))
+		for _, b := range rule.BackendRefs {
+			rt.use(b.BackendObjectReference)
+			rt.useFilters(asHTTPFilters(b.Filters))
+		}
+	}
+	rt.build = func(c *compiler) *compiled { return c.grpcRoute(o) }
+	return rt
+}
+
+func (c *compiler) grpcRoute(o *gatewayv1.GRPCRoute) *compiled {
+	if len(o.Spec.Hostnames) > 0 {
+		c.out.notes = append(c.out.notes, noteHostnames)
+	}
+	if len(o.Spec.Rules) == 0 {
+		c.out.notes = append(c.out.notes, "the route has no rules: every call is answered with UNIMPLEMENTED")
+	}
+	for i := range o.Spec.Rules {
+		c.begin(i, o.Spec.Rules[i].Name)
+		if f := c.grpcRule(&o.Spec.Rules[i]); f != nil {
+			c.drop(f)
+		}
+	}
+	sortEntries(c.out.entries)
+	return c.finish(len(o.Spec.Rules))
+}
+
+// grpcRule compiles one rule and adds its entries.
+func (c *compiler) grpcRule(rule *gatewayv1.GRPCRouteRule) *finding {
+	matches, f := grpcMatches(rule.Matches)
+	if f != nil {
+		return f
+	}
+	out := &model.HTTPRule{Origin: c.origin, GRPC: true}
+	if out.Filters, f = c.httpFilters(asHTTPFilters(rule.Filters), onRule); f != nil {
+		return f
+	}
+	refs := make([]gatewayv1.HTTPBackendRef, len(rule.BackendRefs))
+	for i, b := range rule.BackendRefs {
+		refs[i] = gatewayv1.HTTPBackendRef{BackendRef: b.BackendRef, Filters: asHTTPFilters(b.Filters)}
+	}
+	if f = c.httpBackends(&gatewayv1.HTTPRouteRule{BackendRefs: refs}, out); f != nil {
+		return f
+	}
+	if out.Session, f = c.session(rule.SessionPersistence); f != nil {
+		return f
+	}
+	c.add(out, matches)
+	return nil
+}
+
+// asHTTPFilters writes gRPC filters as the HTTP filters that they are.
+func asHTTPFilters(in []gatewayv1.GRPCRouteFilter) []gatewayv1.HTTPRouteFilter {
+	out := make([]gatewayv1.HTTPRouteFilter, len(in))
+	for i, f := range in {
+		out[i] = gatewayv1.HTTPRouteFilter{
+			Type:                   gatewayv1.HTTPRouteFilterType(f.Type),
+			RequestHeaderModifier:  f.RequestHeaderModifier,
+			ResponseHeaderModifier: f.ResponseHeaderModifier,
+			RequestMirror:          f.RequestMirror,
+			ExtensionRef:           f.ExtensionRef,
+		}
+	}
+	return out
+}
+
+func grpcMatches(in []gatewayv1.GRPCRouteMatch) ([]rankedMatch, *finding) {
+	if len(in) == 0 {
+		in = []gatewayv1.GRPCRouteMatch{{}}
+	}
+	out := make([]rankedMatch, 0, len(in))
+	for i := range in {
+		m, f := grpcMatch(&in[i])
+		if f != nil {
+			return nil, f
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+func grpcMatch(in *gatewayv1.GRPCRouteMatch) (m rankedMatch, f *finding) {
+	for _, h := range in.Headers {
+		kind := string(deref(h.Type, gatewayv1.GRPCHeaderMatchExact))
+		if m.Headers, f = addNamed(m.Headers, "header", strings.ToLower(string(h.Name)), kind, h.Value); f != nil {
+			return m, f
+		}
+	}
+	var service, method string
+	kind := gatewayv1.GRPCMethodMatchExact
+	if in.Method != nil {
+		service, method = deref(in.Method.Service, ""), deref(in.Method.Method, "")
+		kind = deref(in.Method.Type, kind)
+	}
+	switch kind {
+	case gatewayv1.GRPCMethodMatchExact:
+		m.Path, f = grpcExact(service, method)
+	case gatewayv1.GRPCMethodMatchRegularExpression:
+		m.Path, f = grpcRegex(service, method)
+	default:
+		f = unsupported("method match type %q is not known", kind)
+	}
+	m.rank = grpcRank(service, method, kind == gatewayv1.GRPCMethodMatchRegularExpression, len(m.Headers))
+	return m, f
+}
+
+// grpcExact writes a gRPC service and method, either of which may be missing, as
+// a match of the path /service/method.
+func grpcExact(service, method string) (*model.StringMatch, *finding) {
+	if strings.ContainsAny(service+method, "/?#") {
+		return nil, unsupported("a gRPC service or method must not have /, ? or # in it")
+	}
+	switch {
+	case service != "" && method != "":
+		return &model.StringMatch{Kind: model.MatchExact, Value: "/" + service + "/" + method}, nil
+	case service != "":
+		return &model.StringMatch{Kind: model.MatchPrefix, Value: "/" + service}, nil
+	case method != "":
+		return &model.StringMatch{Kind: model.MatchRegex, Value: "/[^/]+/" + regexp.QuoteMeta(method)}, nil
+	}
+	return nil, nil
+}
+
+func grpcRegex(service, method string) (*model.StringMatch, *finding) {
+	if service == "" && method == "" {
+		return nil, nil
+	}
+	element := func(pattern string) (string, *finding) {
+		if pattern == "" {
+			return "[^/]+", nil
+		}
+		return "(?:" + pattern + ")", checkRegex(pattern)
+	}
+	s, f := element(service)
+	if f != nil {
+		return nil, f
+	}
+	m, f := element(method)
+	return &model.StringMatch{Kind: model.MatchRegex, Value: "/" + s + "/" + m}, f
+}

@@ -1,0 +1,209 @@
+package resolve
+
+import (
+	"strings"
+	"time"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/model"
+)
+
+// place tells where a filter stands.
+type place int
+
+const (
+	onRule place = iota
+	onBackend
+)
+
+// httpFilters reads filters in order. One that is known but not supported sets
+// c.failing; it must not be passed by.
+func (c *compiler) httpFilters(in []gatewayv1.HTTPRouteFilter, at place) ([]model.HTTPFilter, *finding) {
+	if f := checkCombination(in); f != nil {
+		return nil, f
+	}
+	var out []model.HTTPFilter
+	for i := range in {
+		if !c.supports(&in[i], at) {
+			continue
+		}
+		filter, f := c.httpFilter(&in[i])
+		if f != nil {
+			return nil, f
+		}
+		out = append(out, filter)
+	}
+	return out, nil
+}
+
+// checkCombination refuses filters that exclude each other, or themselves.
+func checkCombination(in []gatewayv1.HTTPRouteFilter) *finding {
+	seen := set[gatewayv1.HTTPRouteFilterType]{}
+	for _, f := range in {
+		repeats := f.Type == gatewayv1.HTTPRouteFilterRequestMirror || f.Type == gatewayv1.HTTPRouteFilterExtensionRef
+		if seen.has(f.Type) && !repeats {
+			return incompatible("filter %s may be given only once", f.Type)
+		}
+		seen.add(f.Type)
+	}
+	if seen.has(gatewayv1.HTTPRouteFilterRequestRedirect) && seen.has(gatewayv1.HTTPRouteFilterURLRewrite) {
+		return incompatible("filters RequestRedirect and URLRewrite exclude each other")
+	}
+	return nil
+}
+
+// supports reports whether a filter can be applied where it stands, and says so
+// when it cannot.
+func (c *compiler) supports(f *gatewayv1.HTTPRouteFilter, at place) bool {
+	const consequence = "requests that it would process are answered with an error"
+	switch f.Type {
+	case gatewayv1.HTTPRouteFilterExtensionRef:
+		c.failing = true
+		c.unresolved(reasonInvalidKind, "filter ExtensionRef %s is not supported: %s", extension(f.ExtensionRef), consequence)
+		return false
+	case gatewayv1.HTTPRouteFilterExternalAuth:
+		c.failing = true
+		c.unresolved(reasonUnsupportedFilter, "filter ExternalAuth is not supported: %s", consequence)
+		return false
+	case gatewayv1.HTTPRouteFilterRequestHeaderModifier, gatewayv1.HTTPRouteFilterResponseHeaderModifier:
+		return true
+	}
+	if at == onBackend && knownFilters.has(f.Type) {
+		c.failing = true
+		c.unresolved(reasonUnsupportedFilter, "filter %s is not supported in a backendRef: %s; give it to the rule", f.Type, consequence)
+		return false
+	}
+	return true
+}
+
+var knownFilters = set[gatewayv1.HTTPRouteFilterType]{
+	gatewayv1.HTTPRouteFilterRequestRedirect: {}, gatewayv1.HTTPRouteFilterURLRewrite: {},
+	gatewayv1.HTTPRouteFilterRequestMirror: {}, gatewayv1.HTTPRouteFilterCORS: {},
+}
+
+func extension(ref *gatewayv1.LocalObjectReference) string {
+	if ref == nil {
+		return "without a reference"
+	}
+	return string(ref.Kind) + "." + string(ref.Group) + " " + string(ref.Name)
+}
+
+func (c *compiler) httpFilter(in *gatewayv1.HTTPRouteFilter) (out model.HTTPFilter, f *finding) {
+	switch {
+	case in.Type == gatewayv1.HTTPRouteFilterRequestHeaderModifier && in.RequestHeaderModifier != nil:
+		out.RequestHeaders, f = headerModifier(in.Type, in.RequestHeaderModifier)
+	case in.Type == gatewayv1.HTTPRouteFilterResponseHeaderModifier && in.ResponseHeaderModifier != nil:
+		out.ResponseHeaders, f = headerModifier(in.Type, in.ResponseHeaderModifier)
+	case in.Type == gatewayv1.HTTPRouteFilterRequestMirror && in.RequestMirror != nil:
+		out.Mirror, f = c.mirror(in.RequestMirror)
+	case in.Type == gatewayv1.HTTPRouteFilterRequestRedirect && in.RequestRedirect != nil:
+		out.Redirect, f = redirect(in.RequestRedirect)
+	case in.Type == gatewayv1.HTTPRouteFilterURLRewrite && in.URLRewrite != nil:
+		out.Rewrite, f = rewrite(in.URLRewrite)
+	case in.Type == gatewayv1.HTTPRouteFilterCORS && in.CORS != nil:
+		out.CORS = cors(in.CORS)
+	default:
+		f = unsupported("filter type %q is not known, or its configuration is missing", in.Type)
+	}
+	return out, f
+}
+
+// headerModifier reads a header modifier. Of entries with equal names in one
+// list the first counts; two different actions on one header are an error.
+func headerModifier(kind gatewayv1.HTTPRouteFilterType, in *gatewayv1.HTTPHeaderFilter) (*model.HeaderModifier, *finding) {
+	out := &model.HeaderModifier{}
+	action := map[string]string{}
+	// claim reports whether the action is the first on the header.
+	claim := func(name, verb string) (bool, *finding) {
+		lower := strings.ToLower(name)
+		switch {
+		case !validToken(name):
+			return false, unsupported("%s: header name %q is not valid", kind, name)
+		case lower == "host":
+			return false, unsupported("%s: the Host header cannot be changed by this filter: use URLRewrite's hostname", kind)
+		case action[lower] == verb:
+			return false, nil
+		case action[lower] != "":
+			return false, unsupported("%s: header %q is in both %s and %s", kind, name, action[lower], verb)
+		}
+		action[lower] = verb
+		return true, nil
+	}
+	var f *finding
+	if out.Set, f = headers(in.Set, "set", claim); f != nil {
+		return nil, f
+	}
+	if out.Add, f = headers(in.Add, "add", claim); f != nil {
+		return nil, f
+	}
+	for _, name := range in.Remove {
+		first, f := claim(name, "remove")
+		if f != nil {
+			return nil, f
+		}
+		if first {
+			out.Remove = append(out.Remove, name)
+		}
+	}
+	return out, nil
+}
+
+func headers(in []gatewayv1.HTTPHeader, verb string, claim func(name, verb string) (bool, *finding)) ([]model.Header, *finding) {
+	var out []model.Header
+	for _, h := range in {
+		first, f := claim(string(h.Name), verb)
+		if f != nil {
+			return nil, f
+		}
+		if strings.ContainsAny(h.Value, "\x00\r\n") {
+			return nil, unsupported("the value of header %q has a line break or a zero byte in it", h.Name)
+		}
+		if first {
+			out = append(out, model.Header{Name: string(h.Name), Value: h.Value})
+		}
+	}
+	return out, nil
+}
+
+func (c *compiler) mirror(in *gatewayv1.HTTPRequestMirrorFilter) (*model.Mirror, *finding) {
+	out := &model.Mirror{Numerator: 100, Denominator: 100}
+	switch {
+	case in.Percent != nil && in.Fraction != nil:
+		return nil, unsupported("a RequestMirror filter has either percent or fraction, not both")
+	case in.Percent != nil:
+		if *in.Percent < 0 || *in.Percent > 100 {
+			return nil, unsupported("RequestMirror percent %d is not between 0 and 100", *in.Percent)
+		}
+		out.Numerator = uint32(*in.Percent)
+	case in.Fraction != nil:
+		n, d := in.Fraction.Numerator, deref(in.Fraction.Denominator, 100)
+		if n < 0 || d < 1 || n > d {
+			return nil, unsupported("RequestMirror fraction %d/%d is not between 0 and 1", n, d)
+		}
+		out.Numerator, out.Denominator = uint32(n), uint32(d)
+	}
+	out.Backend, out.Invalid = c.lookup("RequestMirror", in.BackendRef)
+	return out, nil
+}
+
+// cors reads a CORS filter. MaxAge has a default in the schema.
+func cors(in *gatewayv1.HTTPCORSFilter) *model.CORS {
+	out := &model.CORS{AllowCredentials: deref(in.AllowCredentials, false), MaxAge: 5 * time.Second}
+	if in.MaxAge > 0 {
+		out.MaxAge = time.Duration(in.MaxAge) * time.Second
+	}
+	for _, o := range in.AllowOrigins {
+		out.AllowOrigins = append(out.AllowOrigins, string(o))
+	}
+	for _, m := range in.AllowMethods {
+		out.AllowMethods = append(out.AllowMethods, string(m))
+	}
+	for _, h := range in.AllowHeaders {
+		out.AllowHeaders = append(out.AllowHeaders, string(h))
+	}
+	for _, h := range in.ExposeHeaders {
+		out.ExposeHeaders = append(out.ExposeHeaders, string(h))
+	}
+	return out
+}

@@ -1,0 +1,118 @@
+package resolve
+
+import (
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/source"
+)
+
+func newHTTPRoute(ref model.ObjectRef, obj *source.Object, o *gatewayv1.HTTPRoute) *route {
+	rt := newRoute(ref, obj, rankHTTP, o.Spec.ParentRefs)
+	for _, rule := range o.Spec.Rules {
+		rt.useFilters(rule.Filters)
+		for _, b := range rule.BackendRefs {
+			rt.use(b.BackendObjectReference)
+			rt.useFilters(b.Filters)
+		}
+	}
+	rt.build = func(c *compiler) *compiled { return c.httpRoute(o) }
+	return rt
+}
+
+func (rt *route) useFilters(filters []gatewayv1.HTTPRouteFilter) {
+	for _, f := range filters {
+		if f.RequestMirror != nil {
+			rt.use(f.RequestMirror.BackendRef)
+		}
+	}
+}
+
+func (c *compiler) httpRoute(o *gatewayv1.HTTPRoute) *compiled {
+	rules := o.Spec.Rules
+	if len(rules) == 0 {
+		rules = []gatewayv1.HTTPRouteRule{{}}
+	}
+	if len(o.Spec.Hostnames) > 0 {
+		c.out.notes = append(c.out.notes, noteHostnames)
+	}
+	for i := range rules {
+		c.begin(i, rules[i].Name)
+		if f := c.httpRule(&rules[i]); f != nil {
+			c.drop(f)
+		}
+	}
+	sortEntries(c.out.entries)
+	return c.finish(len(rules))
+}
+
+// httpRule compiles one rule and adds its entries.
+func (c *compiler) httpRule(rule *gatewayv1.HTTPRouteRule) *finding {
+	matches, f := httpMatches(rule.Matches)
+	if f != nil {
+		return f
+	}
+	out := &model.HTTPRule{Origin: c.origin}
+	if out.Filters, f = c.httpFilters(rule.Filters, onRule); f != nil {
+		return f
+	}
+	if f = checkPathModifiers(out.Filters, matches); f != nil {
+		return f
+	}
+	if f = c.httpBackends(rule, out); f != nil {
+		return f
+	}
+	if out.Timeouts, f = httpTimeouts(rule.Timeouts); f != nil {
+		return f
+	}
+	if out.Retry, f = httpRetry(rule.Retry); f != nil {
+		return f
+	}
+	if out.Session, f = c.session(rule.SessionPersistence); f != nil {
+		return f
+	}
+	c.add(out, matches)
+	return nil
+}
+
+func (c *compiler) httpBackends(rule *gatewayv1.HTTPRouteRule, out *model.HTTPRule) *finding {
+	if redirects(out.Filters) {
+		if len(rule.BackendRefs) > 0 {
+			return incompatible("a RequestRedirect filter leaves nothing for backendRefs")
+		}
+		return nil
+	}
+	for _, ref := range rule.BackendRefs {
+		b := c.weighted(ref.BackendRef)
+		failing := c.failing
+		c.failing = false
+		filters, f := c.httpFilters(ref.Filters, onBackend)
+		if f != nil {
+			return f
+		}
+		if c.failing && b.Invalid == "" {
+			b.Invalid = reasonUnsupportedFilter
+		}
+		b.Filters, c.failing = filters, failing
+		out.Backends = append(out.Backends, b)
+	}
+	return nil
+}
+
+// add makes the entries of a rule. A rule with a filter that is not supported
+// answers every request with an error.
+func (c *compiler) add(rule *model.HTTPRule, matches []rankedMatch) {
+	if c.failing {
+		rule = &model.HTTPRule{Origin: rule.Origin, GRPC: rule.GRPC}
+	}
+	byPath := map[string]*model.HTTPRule{}
+	for i, m := range matches {
+		c.out.entries = append(c.out.entries, entry{
+			HTTPEntry: model.HTTPEntry{Match: m.HTTPMatch, Rule: forPath(rule, m.Path, byPath)},
+			rank:      m.rank,
+			route:     c.route.seniority,
+			rule:      c.origin.Rule,
+			match:     i,
+		})
+	}
+}

@@ -1,0 +1,67 @@
+package resolve
+
+import (
+	"fmt"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/source"
+)
+
+// l4Rule is the rule of a TCPRoute or UDPRoute.
+type l4Rule struct {
+	name *gatewayv1.SectionName
+	refs []gatewayv1.BackendRef
+}
+
+func newTCPRoute(ref model.ObjectRef, obj *source.Object, o *gatewayv1.TCPRoute) *route {
+	rules := make([]l4Rule, len(o.Spec.Rules))
+	for i, r := range o.Spec.Rules {
+		rules[i] = l4Rule{r.Name, r.BackendRefs}
+	}
+	return newL4Route(newRoute(ref, obj, rankTCP, o.Spec.ParentRefs), rules)
+}
+
+func newUDPRoute(ref model.ObjectRef, obj *source.Object, o *gatewayv1.UDPRoute) *route {
+	rules := make([]l4Rule, len(o.Spec.Rules))
+	for i, r := range o.Spec.Rules {
+		rules[i] = l4Rule{r.Name, r.BackendRefs}
+	}
+	return newL4Route(newRoute(ref, obj, rankUDP, o.Spec.ParentRefs), rules)
+}
+
+func newL4Route(rt *route, rules []l4Rule) *route {
+	for _, rule := range rules {
+		for _, b := range rule.refs {
+			rt.use(b.BackendObjectReference)
+		}
+	}
+	rt.build = func(c *compiler) *compiled { return c.l4Route(rules) }
+	return rt
+}
+
+// l4Route compiles the first rule: nothing tells connections apart, so a second
+// one could never take any.
+func (c *compiler) l4Route(rules []l4Rule) *compiled {
+	for i, rule := range rules {
+		c.begin(i, rule.name)
+		if i > 0 {
+			c.drop(unsupported("only the first rule of a %s can take connections", c.route.ref.Kind))
+			continue
+		}
+		l4 := &model.L4Routing{Origin: c.origin}
+		for _, ref := range rule.refs {
+			l4.Backends = append(l4.Backends, c.weighted(ref))
+		}
+		if len(l4.Backends) == 0 {
+			c.note("there are no backendRefs: connections are refused")
+			l4.Backends = []model.WeightedBackend{{Weight: 1, Invalid: reasonBackendNotFound}}
+		}
+		c.out.l4 = l4
+	}
+	if c.out.l4 == nil {
+		c.out.rejected = unsupported("%s", fmt.Sprintf("a %s needs a rule", c.route.ref.Kind))
+	}
+	return c.out
+}

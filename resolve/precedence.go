@@ -1,0 +1,80 @@
+package resolve
+
+import (
+	"cmp"
+	"slices"
+
+	"sluice.io/sluice/model"
+)
+
+// rank is what the Gateway API counts to order matches, the most important
+// first. The greater rank takes a request.
+type rank [5]int
+
+// Paths in order of precedence. Where regular expressions stand is left to us:
+// between exact paths and prefixes.
+const (
+	pathAny = iota
+	pathPrefix
+	pathRegex
+	pathExact
+)
+
+// httpRank counts as HTTPRouteRule.matches says: exact path, longest prefix,
+// method, number of headers, number of query parameters.
+func httpRank(m model.HTTPMatch) rank {
+	var r rank
+	if m.Path != nil {
+		switch m.Path.Kind {
+		case model.MatchExact:
+			r[0] = pathExact
+		case model.MatchRegex:
+			r[0], r[1] = pathRegex, len(m.Path.Value)
+		case model.MatchPrefix:
+			r[0], r[1] = pathPrefix, len(m.Path.Value)
+		}
+	}
+	if m.Method != "" {
+		r[2] = 1
+	}
+	r[3], r[4] = len(m.Headers), len(m.Query)
+	return r
+}
+
+// grpcRank counts as GRPCRouteRule.matches says: characters of the service,
+// characters of the method, number of headers. Regular expressions come after
+// all exact names.
+func grpcRank(service, method string, regex bool, headers int) rank {
+	const exact = 1 << 16 // longer than any name may be
+	r := rank{len(service), len(method), headers}
+	if !regex && service != "" {
+		r[0] += exact
+	}
+	if !regex && method != "" {
+		r[1] += exact
+	}
+	return r
+}
+
+// entry is one match of one rule with all that orders it among others.
+type entry struct {
+	model.HTTPEntry
+	rank        rank
+	route       seniority
+	rule, match int
+}
+
+// compare puts the entry that takes precedence first: by rank, then the older
+// route, then the first by namespace/name, then the order within the route.
+func (e *entry) compare(o *entry) int {
+	return cmp.Or(
+		slices.Compare(o.rank[:], e.rank[:]),
+		e.route.compare(o.route),
+		cmp.Compare(e.rule, o.rule),
+		cmp.Compare(e.match, o.match),
+	)
+}
+
+func sortEntries(es []entry) {
+	slices.SortFunc(es, func(a, b entry) int { return a.compare(&b) })
+}

@@ -1,0 +1,123 @@
+package resolve
+
+import (
+	"slices"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/source"
+)
+
+// routeRank orders the kinds of routes by how specific they are: on one service
+// port only routes of the most specific kind apply (GEP-1294).
+type routeRank int
+
+const (
+	rankUDP routeRank = iota
+	rankTCP
+	rankHTTP
+	rankGRPC
+)
+
+// route is a route of any kind, with Service parents.
+type route struct {
+	seniority
+	ref     model.ObjectRef
+	obj     *source.Object
+	rank    routeRank
+	parents []parent // its Service parents, in order; others are not ours
+	uses    []name   // the services that its rules send or mirror to
+	build   func(*compiler) *compiled
+
+	compiled *compiled
+	attached []attachment // one for each parent
+	losses   map[group]map[portKey]loss
+}
+
+// parent is one parentRef that names a Service.
+type parent struct {
+	group   group
+	port    uint16 // zero: all
+	section string // the port's name; empty: all
+}
+
+// attachment is what a parentRef came to: the ports, or why there are none.
+type attachment struct {
+	ports   []portKey
+	refused *finding
+}
+
+// loss says that another route has a port.
+type loss struct {
+	to model.Origin
+	// older tells that a route of the same kind won because it came first;
+	// otherwise a route of a more specific kind did.
+	older bool
+}
+
+// finding is a reason, as conditions have them, and a message.
+type finding struct {
+	reason, message string
+}
+
+func (rt *route) protocol() model.Protocol {
+	if rt.rank == rankUDP {
+		return model.UDP
+	}
+	return model.TCP
+}
+
+func (rt *route) http() bool { return rt.rank >= rankHTTP }
+
+func newRoute(ref model.ObjectRef, obj *source.Object, rank routeRank, refs []gatewayv1.ParentReference) *route {
+	rt := &route{seniority: seniorityOf(obj), ref: ref, obj: obj, rank: rank}
+	for _, p := range refs {
+		if deref(p.Group, gatewayv1.GroupName) != "" || deref(p.Kind, "Gateway") != kindService {
+			continue
+		}
+		g := group{service: name{string(deref(p.Namespace, gatewayv1.Namespace(ref.Namespace))), string(p.Name)}}
+		if g.service.namespace != ref.Namespace {
+			g.scope = ref.Namespace
+		}
+		rt.parents = append(rt.parents, parent{
+			group: g, port: uint16(deref(p.Port, 0)), section: string(deref(p.SectionName, "")),
+		})
+	}
+	return rt
+}
+
+// use notes that the route refers to a service.
+func (rt *route) use(ref gatewayv1.BackendObjectReference) {
+	if !isService(ref) {
+		return
+	}
+	if n := rt.target(ref); !slices.Contains(rt.uses, n) {
+		rt.uses = append(rt.uses, n)
+	}
+}
+
+func (rt *route) target(ref gatewayv1.BackendObjectReference) name {
+	return name{string(deref(ref.Namespace, gatewayv1.Namespace(rt.ref.Namespace))), string(ref.Name)}
+}
+
+func isService(ref gatewayv1.BackendObjectReference) bool {
+	return deref(ref.Group, "") == "" && deref(ref.Kind, kindService) == kindService
+}
+
+// updateRoutes compiles the marked routes, attaches them, and marks the
+// frontends that they shape.
+func (u *round) updateRoutes() {
+	for rt := range u.compile {
+		rt.compiled = rt.build(&compiler{Resolver: u.Resolver, route: rt, out: &compiled{}})
+		u.attach.add(rt)
+	}
+	for rt := range u.attach {
+		rt.attached = rt.attached[:0]
+		for _, p := range rt.parents {
+			rt.attached = append(rt.attached, u.attachTo(p, rt))
+			u.groups.add(p.group)
+		}
+		u.report.add(rt.ref)
+	}
+}

@@ -1,0 +1,245 @@
+package resolve
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/source"
+)
+
+// serviceKind tells what a service can be used for.
+type serviceKind int
+
+const (
+	clusterService  serviceKind = iota // has cluster addresses: parent and backend
+	headlessService                    // endpoints only: backend, never parent
+	externalService                    // ExternalName: neither
+)
+
+// service is a Service as far as the mesh cares.
+type service struct {
+	seniority
+	kind     serviceKind
+	ports    []servicePort
+	wanted   []netip.Addr // the cluster addresses that it claims, sorted
+	vips     []netip.Addr // those that it holds
+	affinity time.Duration
+	origin   model.Origin
+	problems []finding
+}
+
+// servicePort is one usable port of a service.
+type servicePort struct {
+	portKey
+	name string
+	app  model.AppProtocol
+}
+
+// portKey tells the ports of a service apart.
+type portKey struct {
+	port     uint16
+	protocol model.Protocol
+}
+
+func (p portKey) backend(n name) model.BackendKey {
+	return model.BackendKey{Namespace: n.namespace, Name: n.name, Port: p.port, Protocol: p.protocol}
+}
+
+func (p portKey) frontend(g group) model.FrontendKey {
+	return model.FrontendKey{
+		Namespace: g.service.namespace, Name: g.service.name,
+		Port: p.port, Protocol: p.protocol, ClientNamespace: g.scope,
+	}
+}
+
+func parseService(svc *corev1.Service, obj *source.Object) *service {
+	s := &service{seniority: seniorityOf(svc), origin: obj.Origin}
+	s.addAddresses(svc)
+	s.addPorts(svc)
+	if svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP {
+		s.affinity = affinityTimeout(svc.Spec.SessionAffinityConfig)
+	}
+	return s
+}
+
+func (s *service) addAddresses(svc *corev1.Service) {
+	ips := svc.Spec.ClusterIPs
+	if len(ips) == 0 && svc.Spec.ClusterIP != "" {
+		ips = []string{svc.Spec.ClusterIP}
+	}
+	switch {
+	case svc.Spec.Type == corev1.ServiceTypeExternalName:
+		s.kind = externalService
+		return
+	case len(ips) > 0 && ips[0] == corev1.ClusterIPNone:
+		s.kind = headlessService
+		return
+	case len(ips) == 0:
+		s.problem(reasonNoAddress, "the Service has no cluster address: give spec.clusterIP one, or None to make it headless")
+	}
+	for _, ip := range ips {
+		a, err := netip.ParseAddr(ip)
+		if err != nil || a.Zone() != "" || !usableVIP(a.Unmap()) {
+			s.problem(reasonInvalidAddress, fmt.Sprintf("cluster address %q is not a unicast IP address", ip))
+			continue
+		}
+		s.wanted = append(s.wanted, a.Unmap())
+	}
+	slices.SortFunc(s.wanted, netip.Addr.Compare)
+	s.wanted = slices.Compact(s.wanted)
+}
+
+func usableVIP(a netip.Addr) bool {
+	return !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}
+
+func (s *service) addPorts(svc *corev1.Service) {
+	if s.kind == externalService {
+		return
+	}
+	for _, p := range svc.Spec.Ports {
+		k := portKey{protocol: model.TCP}
+		switch p.Protocol {
+		case corev1.ProtocolTCP, "":
+		case corev1.ProtocolUDP:
+			k.protocol = model.UDP
+		default:
+			s.problem(reasonUnsupportedProtocol, fmt.Sprintf("port %d speaks %s: only TCP and UDP are handled, other ports are left alone", p.Port, p.Protocol))
+			continue
+		}
+		if p.Port < 1 || p.Port > 65535 {
+			s.problem(reasonInvalidPort, fmt.Sprintf("port %d is not between 1 and 65535", p.Port))
+			continue
+		}
+		k.port = uint16(p.Port)
+		if s.port(k) != nil {
+			s.problem(reasonInvalidPort, fmt.Sprintf("port %d/%s is listed twice: only the first is used", k.port, k.protocol))
+			continue
+		}
+		s.ports = append(s.ports, servicePort{portKey: k, name: p.Name, app: appProtocol(p.AppProtocol)})
+	}
+}
+
+// port returns the service's port, or nil.
+func (s *service) port(k portKey) *servicePort {
+	for i := range s.ports {
+		if s.ports[i].portKey == k {
+			return &s.ports[i]
+		}
+	}
+	return nil
+}
+
+func (s *service) problem(reason, message string) {
+	s.problems = append(s.problems, finding{reason: reason, message: message})
+}
+
+func affinityTimeout(c *corev1.SessionAffinityConfig) time.Duration {
+	seconds := corev1.DefaultClientIPServiceAffinitySeconds
+	if c != nil && c.ClientIP != nil && c.ClientIP.TimeoutSeconds != nil {
+		seconds = *c.ClientIP.TimeoutSeconds
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+// appProtocol maps a Service's appProtocol: the names of KEP-3726, the IANA
+// service name of HTTP, and the usual names of HTTP/2 and gRPC.
+func appProtocol(p *string) model.AppProtocol {
+	if p == nil || *p == "" {
+		return model.AppAuto
+	}
+	switch strings.ToLower(*p) {
+	case "http":
+		return model.AppHTTP
+	case "kubernetes.io/h2c", "h2c", "http2":
+		return model.AppH2C
+	case "grpc":
+		return model.AppGRPC
+	case "kubernetes.io/ws":
+		return model.AppWS
+	}
+	return model.AppOpaque
+}
+
+// updateServices emits the backends of the touched services and marks what
+// depends on those that really changed.
+func (u *round) updateServices() {
+	for n, before := range u.touched {
+		s := u.services[n]
+		if s != nil {
+			s.vips = u.held(s)
+		}
+		u.emitBackends(n, before, s)
+		if !sameBackends(before, s) {
+			u.endpoints.add(n)
+			for rt := range u.usersOf[n] {
+				u.compile.add(rt)
+			}
+		}
+		attach := !sameBackends(before, s) || !sameParent(before, s)
+		u.groups.add(group{service: n})
+		for scope := range u.scopesOf[n] {
+			g := group{n, scope}
+			u.groups.add(g)
+			if attach {
+				for rt := range u.boundTo[g] {
+					u.attach.add(rt)
+				}
+			}
+		}
+	}
+}
+
+func (u *round) held(s *service) []netip.Addr {
+	var held []netip.Addr
+	for _, a := range s.wanted {
+		if u.holders[a] == s.name {
+			held = append(held, a)
+		}
+	}
+	return held
+}
+
+func (u *round) emitBackends(n name, before, s *service) {
+	if s != nil {
+		for _, p := range s.ports {
+			k := p.backend(n)
+			b := model.Backend{Key: k, AppProtocol: p.app, Affinity: s.affinity, Origin: s.origin}
+			if was := u.made.Backends[k]; was == nil || *was != b {
+				u.delta.Backends[k] = &b
+			}
+		}
+	}
+	if before != nil {
+		for _, p := range before.ports {
+			if s == nil || s.port(p.portKey) == nil {
+				u.delta.Backends[p.backend(n)] = nil
+				u.delta.Endpoints[p.backend(n)] = nil
+			}
+		}
+	}
+}
+
+// sameBackends reports whether two states of a service look the same to those
+// who send to it.
+func sameBackends(a, b *service) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.kind == b.kind && slices.Equal(a.ports, b.ports)
+}
+
+// sameParent reports whether routes attach to two states of a service alike,
+// given that [sameBackends] holds.
+func sameParent(a, b *service) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return (len(a.vips) == 0) == (len(b.vips) == 0)
+}

@@ -1,0 +1,195 @@
+package resolve
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/source"
+)
+
+// slice is an EndpointSlice as far as the mesh cares.
+type slice struct {
+	name      name
+	service   name
+	ports     []slicePort
+	endpoints []sliceEndpoint
+	origin    model.Origin
+	problems  []finding
+}
+
+// slicePort is one port that all endpoints of a slice serve.
+type slicePort struct {
+	name     string
+	protocol model.Protocol
+	port     uint16
+}
+
+// sliceEndpoint is one address of a slice.
+type sliceEndpoint struct {
+	addr   netip.Addr
+	ready  bool
+	usable bool // serving, though not ready (terminating)
+	zone   string
+	node   string
+	target model.ObjectRef
+}
+
+func parseSlice(es *discoveryv1.EndpointSlice, obj *source.Object) *slice {
+	s := &slice{
+		name:    name{es.Namespace, es.Name},
+		service: name{es.Namespace, es.Labels[discoveryv1.LabelServiceName]},
+		origin:  obj.Origin,
+	}
+	if s.service.name == "" {
+		s.problem(reasonNoService, "the label "+discoveryv1.LabelServiceName+" is missing: it names the Service that these endpoints serve")
+		return s
+	}
+	if es.AddressType == discoveryv1.AddressTypeFQDN {
+		s.problem(reasonUnsupportedAddressType, "addressType FQDN is ignored: list IPv4 or IPv6 addresses")
+		return s
+	}
+	for _, p := range es.Ports {
+		s.addPort(p)
+	}
+	for _, e := range es.Endpoints {
+		s.addEndpoint(es.AddressType, e)
+	}
+	return s
+}
+
+func (s *slice) addPort(p discoveryv1.EndpointPort) {
+	sp := slicePort{protocol: model.TCP}
+	if p.Name != nil {
+		sp.name = *p.Name
+	}
+	if p.Protocol != nil {
+		switch *p.Protocol {
+		case corev1.ProtocolTCP:
+		case corev1.ProtocolUDP:
+			sp.protocol = model.UDP
+		default:
+			return
+		}
+	}
+	if p.Port == nil || *p.Port < 1 || *p.Port > 65535 {
+		s.problem(reasonInvalidPort, fmt.Sprintf("port %q has no number between 1 and 65535: it is ignored", sp.name))
+		return
+	}
+	sp.port = uint16(*p.Port)
+	s.ports = append(s.ports, sp)
+}
+
+func (s *slice) addEndpoint(family discoveryv1.AddressType, e discoveryv1.Endpoint) {
+	c := e.Conditions
+	ready := c.Ready == nil || *c.Ready
+	serving := ready
+	if c.Serving != nil {
+		serving = *c.Serving
+	}
+	terminating := c.Terminating != nil && *c.Terminating
+	se := sliceEndpoint{ready: ready, usable: serving && terminating}
+	if e.Zone != nil {
+		se.zone = *e.Zone
+	}
+	if e.NodeName != nil {
+		se.node = *e.NodeName
+	}
+	if t := e.TargetRef; t != nil {
+		se.target = model.ObjectRef{Kind: t.Kind, Namespace: t.Namespace, Name: t.Name}
+	}
+	for _, text := range e.Addresses {
+		a, err := netip.ParseAddr(text)
+		if err != nil || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
+			s.problem(reasonInvalidAddress, fmt.Sprintf("address %q is not a unicast IP address: it is ignored", text))
+			continue
+		}
+		if a.Is4() != (family == discoveryv1.AddressTypeIPv4) {
+			s.problem(reasonInvalidAddress, fmt.Sprintf("address %q is not of the slice's addressType %s: it is ignored", text, family))
+			continue
+		}
+		se.addr = a
+		s.endpoints = append(s.endpoints, se)
+	}
+}
+
+func (s *slice) problem(reason, message string) {
+	s.problems = append(s.problems, finding{reason: reason, message: message})
+}
+
+// updateEndpoints merges the slices of the marked services, and emits the
+// endpoints of the ports where that gives something new.
+func (u *round) updateEndpoints() {
+	for n := range u.endpoints {
+		s := u.services[n]
+		if s == nil {
+			continue
+		}
+		parts := u.slicesByName(n)
+		for _, p := range s.ports {
+			k := p.backend(n)
+			merged := mergeEndpoints(parts, p)
+			if was := u.made.Endpoints[k]; was == nil || !slices.Equal(was.Endpoints, merged) {
+				u.delta.Endpoints[k] = &model.Endpoints{Key: k, Endpoints: merged}
+			}
+		}
+	}
+}
+
+func (r *Resolver) slicesByName(service name) []*slice {
+	parts := make([]*slice, 0, len(r.slicesOf[service]))
+	for n := range r.slicesOf[service] {
+		parts = append(parts, r.slices[n])
+	}
+	slices.SortFunc(parts, func(a, b *slice) int { return strings.Compare(a.name.name, b.name.name) })
+	return parts
+}
+
+// candidate is an endpoint together with what decides whether it is used.
+type candidate struct {
+	model.Endpoint
+	ready bool
+}
+
+// mergeEndpoints returns the endpoints of one service port: the ready ones of
+// all slices, or when there are none, those that still serve while they
+// terminate. An address that several slices list is taken once, from the first
+// slice that says it is ready.
+func mergeEndpoints(parts []*slice, p servicePort) []model.Endpoint {
+	n := 0
+	for _, s := range parts {
+		n += len(s.endpoints)
+	}
+	all := make([]candidate, 0, n)
+	ready := false
+	for _, s := range parts {
+		for _, sp := range s.ports {
+			if sp.name != p.name || sp.protocol != p.protocol {
+				continue
+			}
+			for _, e := range s.endpoints {
+				if !e.ready && !e.usable {
+					continue
+				}
+				ready = ready || e.ready
+				all = append(all, candidate{ready: e.ready, Endpoint: model.Endpoint{
+					Addr: netip.AddrPortFrom(e.addr, sp.port), Zone: e.zone, Node: e.node, Target: e.target,
+				}})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b candidate) int { return a.Addr.Compare(b.Addr) })
+	out := make([]model.Endpoint, 0, len(all))
+	for _, c := range all {
+		if c.ready != ready || len(out) > 0 && out[len(out)-1].Addr == c.Addr {
+			continue
+		}
+		out = append(out, c.Endpoint)
+	}
+	return out
+}

@@ -1,0 +1,219 @@
+package resolve
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/model"
+)
+
+// The types of conditions that resolve sets.
+const (
+	conditionAccepted         = string(gatewayv1.RouteConditionAccepted)
+	conditionResolvedRefs     = string(gatewayv1.RouteConditionResolvedRefs)
+	conditionPartiallyInvalid = string(gatewayv1.RouteConditionPartiallyInvalid)
+	// conditionConflicted is set, and then true, on a parent where another route
+	// has ports that this one attaches to.
+	conditionConflicted = "Conflicted"
+)
+
+// The reasons that resolve gives. See docs/routes.md.
+const (
+	reasonAccepted            = string(gatewayv1.RouteReasonAccepted)
+	reasonResolvedRefs        = string(gatewayv1.RouteReasonResolvedRefs)
+	reasonNoMatchingParent    = string(gatewayv1.RouteReasonNoMatchingParent)
+	reasonUnsupportedValue    = string(gatewayv1.RouteReasonUnsupportedValue)
+	reasonIncompatibleFilters = string(gatewayv1.RouteReasonIncompatibleFilters)
+	reasonInvalidKind         = string(gatewayv1.RouteReasonInvalidKind)
+	reasonBackendNotFound     = string(gatewayv1.RouteReasonBackendNotFound)
+	reasonUnsupportedProtocol = string(gatewayv1.RouteReasonUnsupportedProtocol)
+	reasonConflicted          = "Conflicted"        // a more specific kind of route has the port
+	reasonOlderRoute          = "OlderRoute"        // an older route of the same kind has the port
+	reasonUnsupportedFilter   = "UnsupportedFilter" // a standard filter that Sluice lacks
+
+	reasonNoAddress              = "NoAddress"
+	reasonInvalidAddress         = "InvalidAddress"
+	reasonAddressInUse           = "AddressInUse"
+	reasonInvalidPort            = "InvalidPort"
+	reasonNoService              = "NoService"
+	reasonUnsupportedAddressType = "UnsupportedAddressType"
+	reasonInvalid                = "Invalid"
+)
+
+const noteHostnames = "spec.hostnames is ignored with Service parents: match the Host header instead"
+
+// updateStatuses writes the statuses of the marked objects, and reports those
+// that changed.
+func (u *round) updateStatuses() {
+	for ref := range u.report {
+		now := u.statusOf(ref)
+		was := u.statuses[ref]
+		if reflect.DeepEqual(was, now) {
+			continue
+		}
+		u.reported[ref] = now
+		if now == nil {
+			delete(u.statuses, ref)
+		} else {
+			u.statuses[ref] = now
+		}
+	}
+}
+
+func (r *Resolver) statusOf(ref model.ObjectRef) *model.Status {
+	switch ref.Kind {
+	case kindService:
+		if s := r.services[nameOf(ref)]; s != nil {
+			return complaint(s.origin, append(slices.Clip(s.problems), r.lostAddresses(s)...))
+		}
+	case kindEndpointSlice:
+		if s := r.slices[nameOf(ref)]; s != nil {
+			return complaint(s.origin, s.problems)
+		}
+	case kindWorkload:
+		if w := r.workloads[nameOf(ref)]; w != nil {
+			return complaint(w.made.Origin, append(slices.Clip(w.problems), r.lostPlace(w)...))
+		}
+	default:
+		if rt := r.routes[ref]; rt != nil {
+			return rt.status()
+		}
+	}
+	return nil
+}
+
+// complaint is the status of an object without parents, when it has problems.
+func complaint(origin model.Origin, problems []finding) *model.Status {
+	if len(problems) == 0 {
+		return nil
+	}
+	f := merge("", problems)
+	return &model.Status{Origin: origin, Conditions: []model.Condition{f.condition(conditionAccepted, false)}}
+}
+
+func (r *Resolver) lostAddresses(s *service) []finding {
+	var fs []finding
+	for _, a := range s.wanted {
+		if h := r.holders[a]; h != s.name {
+			fs = append(fs, finding{reasonAddressInUse, fmt.Sprintf(
+				"cluster address %s belongs to %s, which came first: give this Service another", a, objectAt(r.services[h].origin))})
+		}
+	}
+	return fs
+}
+
+func (r *Resolver) lostPlace(w *workload) []finding {
+	if w.place == "" {
+		return nil
+	}
+	if t := r.tenant(w.place); t != w {
+		return []finding{{reasonInvalid, fmt.Sprintf("%s belongs to %s, which came first", w.place, objectAt(t.made.Origin))}}
+	}
+	return nil
+}
+
+// status writes a route's status; nil when it has no Service parents.
+func (rt *route) status() *model.Status {
+	if len(rt.parents) == 0 {
+		return nil
+	}
+	st := &model.Status{Origin: rt.obj.Origin}
+	for i, p := range rt.parents {
+		ps := model.ParentStatus{Parent: p.group.service.ref(kindService), Port: p.port, Section: p.section}
+		ps.Conditions = rt.conditions(p, rt.attached[i])
+		st.Parents = append(st.Parents, ps)
+	}
+	return st
+}
+
+func (rt *route) conditions(p parent, at attachment) []model.Condition {
+	accepted, conflict := rt.accepted(p, at)
+	cs := []model.Condition{accepted, rt.resolvedRefs()}
+	if accepted.Status && len(rt.compiled.dropped) > 0 {
+		f := merge("Dropped Rule: ", rt.compiled.dropped)
+		cs = append(cs, f.condition(conditionPartiallyInvalid, true))
+	}
+	if conflict != nil {
+		cs = append(cs, conflict.condition(conditionConflicted, true))
+	}
+	return cs
+}
+
+// accepted returns the Accepted condition, and when the route is accepted but
+// does not have all ports, what took them.
+func (rt *route) accepted(p parent, at attachment) (model.Condition, *finding) {
+	if at.refused != nil {
+		return at.refused.condition(conditionAccepted, false), nil
+	}
+	if rt.compiled.rejected != nil {
+		return rt.compiled.rejected.condition(conditionAccepted, false), nil
+	}
+	var conflicts []finding
+	outranked := 0
+	for _, k := range at.ports {
+		l, ok := rt.losses[p.group][k]
+		switch {
+		case ok && l.older:
+			conflicts = append(conflicts, finding{reasonOlderRoute, fmt.Sprintf("%s takes port %d: it is older, or first by name", objectAt(l.to), k.port)})
+		case ok:
+			outranked++
+			conflicts = append(conflicts, finding{reasonConflicted, fmt.Sprintf("%s takes port %d: a %s goes before a %s", objectAt(l.to), k.port, l.to.Object.Kind, rt.ref.Kind)})
+		}
+	}
+	if outranked > 0 && outranked == len(at.ports) {
+		f := merge("", conflicts)
+		return f.condition(conditionAccepted, false), nil
+	}
+	ok := finding{reasonAccepted, "the route is in force"}
+	if len(conflicts) == len(at.ports) {
+		ok.message = "the route is valid, but not in force: see Conflicted"
+	}
+	if len(rt.compiled.notes) > 0 {
+		ok.message += "; " + strings.Join(rt.compiled.notes, "; ")
+	}
+	accepted := ok.condition(conditionAccepted, true)
+	if len(conflicts) == 0 {
+		return accepted, nil
+	}
+	f := merge("", conflicts)
+	return accepted, &f
+}
+
+func (rt *route) resolvedRefs() model.Condition {
+	if len(rt.compiled.unresolved) > 0 {
+		f := merge("", rt.compiled.unresolved)
+		return f.condition(conditionResolvedRefs, false)
+	}
+	ok := finding{reasonResolvedRefs, "all references lead somewhere"}
+	return ok.condition(conditionResolvedRefs, true)
+}
+
+func (f *finding) condition(kind string, status bool) model.Condition {
+	return model.Condition{Type: kind, Status: status, Reason: f.reason, Message: f.message}
+}
+
+// maxListed bounds how many findings one message lists.
+const maxListed = 8
+
+// merge makes one finding of several: the first one's reason, and all messages.
+func merge(prefix string, fs []finding) finding {
+	msgs := make([]string, 0, min(len(fs), maxListed)+1)
+	for _, f := range fs[:min(len(fs), maxListed)] {
+		msgs = append(msgs, f.message)
+	}
+	if more := len(fs) - len(msgs); more > 0 {
+		msgs = append(msgs, fmt.Sprintf("and %d more", more))
+	}
+	return finding{fs[0].reason, prefix + strings.Join(msgs, "; ")}
+}
+
+// objectAt names an object and where it stands, for messages.
+func objectAt(o model.Origin) string {
+	o.Rule = -1
+	o.RuleName = ""
+	return o.String()
+}

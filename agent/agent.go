@@ -32,6 +32,9 @@ import (
 // longer would only hold up L4 changes.
 const warmTimeout = 5 * time.Second
 
+// connectTimeout bounds the wait for Envoy's first connection.
+const connectTimeout = 10 * time.Second
+
 // retryInterval is the time after which a failed kernel update is tried again.
 const retryInterval = 2 * time.Second
 

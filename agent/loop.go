@@ -57,6 +57,7 @@ func (a *Agent) start(ctx context.Context) error {
 	d := a.resolve(a.folder.Load())
 	a.state.apply(d)
 	mesh := a.state.mesh()
+	a.awaitEnvoy(ctx)
 	a.warm(ctx, mesh.All())
 	if err := a.datapath.Sync(mesh); err != nil {
 		a.state.setKernelError(err)
@@ -68,6 +69,24 @@ func (a *Agent) start(ctx context.Context) error {
 	a.state.setSynced()
 	a.log.Info("serving", "services", len(mesh.Frontends), "workloads", len(mesh.Workloads), "took", time.Since(began).Round(time.Millisecond))
 	return nil
+}
+
+// awaitEnvoy waits at the start for Envoy to connect, so that the kernel's first
+// redirected connection finds it. Its absence must not keep services that stay
+// in the kernel from working, so the wait ends.
+func (a *Agent) awaitEnvoy(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !a.server.Status().Connected {
+		select {
+		case <-ctx.Done():
+			a.log.Warn("Envoy has not connected yet; going on without it")
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // resolve turns a batch of changed objects into what changes in the mesh.

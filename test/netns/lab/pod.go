@@ -116,14 +116,13 @@ func (p *Pod) Testapp(ctx context.Context, args ...string) (string, error) {
 	return p.Run(ctx, append([]string{p.node.Programs.Testapp}, args...)...)
 }
 
-// Serve starts a test server in the pod that reports the pod's name, and waits
-// until it listens. Without flags it serves all protocols on their usual ports:
-// HTTP 8080, gRPC 9090, TCP 7000, UDP 5353.
+// Serve starts a test server in the pod, which serves all protocols on their
+// usual ports (HTTP 8080, gRPC 9090, TCP 7000, UDP 5353) and reports the pod's
+// name, unless flags say otherwise. It waits until the server listens.
 func (p *Pod) Serve(flags ...string) (*Process, error) {
-	if len(flags) == 0 {
-		flags = []string{"--http", ":8080", "--grpc", ":9090", "--tcp", ":7000", "--udp", ":5353"}
-	}
-	return p.start(append([]string{"serve", "--name", p.Name}, flags...))
+	return p.start(append([]string{
+		"serve", "--name", p.Name, "--http", ":8080", "--grpc", ":9090", "--tcp", ":7000", "--udp", ":5353",
+	}, flags...))
 }
 
 // Dialer returns what makes connections from inside the pod.

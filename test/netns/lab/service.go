@@ -110,9 +110,9 @@ func (s *Service) YAML() string {
 	return b.String()
 }
 
-// WorkloadYAML declares a pod to the mesh, by its network namespace or, for a
-// HostPod, by its cgroup.
-func (p *Pod) WorkloadYAML(namespace, serviceAccount string) string {
+// WorkloadYAML declares a pod to the mesh as namespace/name, by its network
+// namespace or, for a HostPod, by its cgroup.
+func (p *Pod) WorkloadYAML(namespace, name string) string {
 	where := "netns: " + p.Netns
 	if p.veth == "" {
 		where = "cgroup: " + p.Cgroup
@@ -124,8 +124,7 @@ metadata:
   namespace: %s
   labels: {app: %s}
 spec:
-  serviceAccount: %s
   %s
   addresses: ["%s", "%s"]
-`, p.Name, namespace, p.Name, serviceAccount, where, p.V4, p.V6)
+`, name, namespace, name, where, p.V4, p.V6)
 }

@@ -1,0 +1,158 @@
+package netns
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice.io/sluice/test/netns/lab"
+)
+
+// machine is what all tests of one run share.
+var machine struct {
+	once     sync.Once
+	err      error
+	lab      *lab.Lab
+	programs lab.Programs
+	shared   *world
+}
+
+func TestMain(m *testing.M) {
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-interrupted
+		cleanUp()
+		os.Exit(130)
+	}()
+	code := m.Run()
+	if err := finalChecks(); err != nil {
+		fmt.Fprintln(os.Stderr, "FAIL:", err)
+		code = 1
+	}
+	cleanUp()
+	os.Exit(code)
+}
+
+func cleanUp() {
+	if machine.lab == nil {
+		return
+	}
+	if err := machine.lab.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, "clean up:", err)
+	}
+}
+
+// finalChecks are those that every sluice of the run must pass, whatever the
+// tests did to it.
+func finalChecks() error {
+	if machine.shared == nil {
+		return nil
+	}
+	return machine.shared.healthy()
+}
+
+// prepare builds the programs and starts the world that most tests share.
+func prepare(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs root and Envoy")
+	}
+	machine.once.Do(func() { machine.err = setUp() })
+	if machine.err != nil {
+		t.Fatal(machine.err)
+	}
+}
+
+func setUp() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	repo, err := lab.RepoRoot()
+	if err != nil {
+		return err
+	}
+	envoy, err := lab.FindEnvoy(repo)
+	if err != nil {
+		return err
+	}
+	if machine.lab, err = lab.Open("slt-e2e", slog.Default()); err != nil {
+		return err
+	}
+	machine.programs, err = programs(ctx, repo, envoy)
+	if err != nil {
+		return err
+	}
+	machine.shared, err = newWorld("shared")
+	if err != nil {
+		return err
+	}
+	return machine.shared.Start(ctx)
+}
+
+// programs builds what the tests run: sluice with the race detector, and the
+// test program. $SLUICE_BIN names a sluice that is built already.
+func programs(ctx context.Context, repo, envoy string) (lab.Programs, error) {
+	p := lab.Programs{Envoy: envoy, Sluice: os.Getenv("SLUICE_BIN")}
+	var err error
+	if p.Sluice == "" {
+		if p.Sluice, err = lab.Build(ctx, repo, machine.lab.Dir(), "./cmd/sluice", "-race"); err != nil {
+			return p, err
+		}
+	}
+	p.Testapp, err = lab.Build(ctx, repo, machine.lab.Dir(), "./test/apps/testapp")
+	return p, err
+}
+
+// needKernel fails a test on a kernel that is older than the feature's stated
+// minimum by skipping it, and lets it run on all others: there it must pass.
+func needKernel(t *testing.T, major, minor int) {
+	t.Helper()
+	var u syscall.Utsname
+	if err := syscall.Uname(&u); err != nil {
+		t.Fatal(err)
+	}
+	var release strings.Builder
+	for _, c := range u.Release {
+		if c == 0 {
+			break
+		}
+		release.WriteByte(byte(c))
+	}
+	f := strings.SplitN(release.String(), ".", 3)
+	haveMajor, err1 := strconv.Atoi(f[0])
+	haveMinor, err2 := strconv.Atoi(f[1])
+	if err1 != nil || err2 != nil {
+		t.Fatalf("kernel release %q", release.String())
+	}
+	if haveMajor < major || haveMajor == major && haveMinor < minor {
+		t.Skipf("Linux %s; the feature's stated minimum is %d.%d", release.String(), major, minor)
+	}
+}
+
+// testName is the running test's name, fit for a Kubernetes name.
+func testName(t *testing.T) string {
+	name := strings.ToLower(strings.TrimPrefix(t.Name(), "Test"))
+	name = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, name)
+	return name[:min(len(name), 30)]
+}
+
+// source is the file and line of a caller, for messages.
+func source(skip int) string {
+	_, file, line, _ := runtime.Caller(skip + 1)
+	return fmt.Sprintf("%s:%d", filepath.Base(file), line)
+}

@@ -48,13 +48,13 @@ type mesh struct {
 func newMesh(c Case) *mesh {
 	m := &mesh{Case: c, parts: make([]string, c.Routes), random: rand.New(rand.NewPCG(1, uint64(c.Routes)))}
 	for i := range m.parts {
-		m.parts[i] = part(i, "start")
+		m.parts[i] = part(i, "start", 0)
 	}
 	return m
 }
 
-func part(i int, mark string) string {
-	return product.Service(i, rig.ServerIP, serverPort) + product.Route(i, mark)
+func part(i int, mark string, comments int) string {
+	return product.Service(i, rig.ServerIP, serverPort) + product.Route(i, mark, comments)
 }
 
 // write writes the whole folder.
@@ -89,11 +89,12 @@ func (m *mesh) text(i int) string {
 }
 
 // edit changes what a random route marks its responses with, in memory, and
-// returns the route and the mark.
+// returns the route and the mark. Every other edit adds a line, as edits do: all
+// that follows in the file moves.
 func (m *mesh) edit() (route int, mark string) {
 	route = m.random.IntN(len(m.parts))
 	m.edits++
 	mark = fmt.Sprintf("edit-%d", m.edits)
-	m.parts[route] = part(route, mark)
+	m.parts[route] = part(route, mark, m.edits%2)
 	return route, mark
 }

@@ -49,6 +49,7 @@ var Subjects = []Subject{
 	{Name: "nftables-10000", Label: "nftables, 10,000 services", setUp: kubeProxy("nftables-10k", "nft", nftablesRules, 10000)},
 	{Name: "sluice-l7", Label: "Sluice L7 (HTTPRoute)", L7: true, setUp: sluiceL7},
 	{Name: "envoy-plain", Label: "Envoy by hand, no redirect", L7: true, setUp: envoyPlain},
+	{Name: "envoy-bare", Label: "Envoy by hand, its defaults", L7: true, setUp: envoyBare},
 	{Name: "envoy-redirect", Label: "iptables REDIRECT, shared Envoy", L7: true, setUp: envoyRedirect},
 	{Name: "sidecars", Label: "two sidecar Envoys", L7: true, setUp: sidecars},
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // VIP is the address of the i-th service.
@@ -40,10 +41,10 @@ endpoints: [{addresses: [%[3]s], conditions: {ready: true}}]
 }
 
 // Route is an HTTPRoute of the i-th service, as YAML: one rule, which marks the
-// responses with a value.
-func Route(i int, mark string) string {
+// responses with a value. Lines of comment come first, to move what follows.
+func Route(i int, mark string, comments int) string {
 	return fmt.Sprintf(`---
-apiVersion: gateway.networking.k8s.io/v1
+%[3]sapiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {namespace: bench, name: %[1]s}
 spec:
@@ -54,7 +55,7 @@ spec:
     - type: ResponseHeaderModifier
       responseHeaderModifier: {set: [{name: x-mark, value: %[2]s}]}
     backendRefs: [{name: %[1]s, port: 80}]
-`, ServiceName(i), mark)
+`, ServiceName(i), mark, strings.Repeat("# a comment\n", comments))
 }
 
 // PlainRoute is an HTTPRoute of the i-th service that takes every request and

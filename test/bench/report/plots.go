@@ -71,7 +71,7 @@ func (r *Results) bars(title string, m measure, l7 bool, limit float64) []byte {
 		}
 		c.text(left-10, y+18, "", "end", row.label)
 		c.bar(left, y+5, x(row.value)-left, step-10, class)
-		c.text(x(row.value)+8, y+18, "", "start", fmt.Sprintf("%.2f", row.value))
+		c.text(c.width-16, y+18, "", "end", fmt.Sprintf("%.2f", row.value))
 	}
 	if limit > 0 {
 		c.line(x(limit), top, x(limit), c.height-24, "limit")
@@ -111,19 +111,31 @@ func (r *Results) curves(title string) []byte {
 	}
 	c.line(left, y(target), c.width-right, y(target), "limit")
 	c.text(left+6, y(target)-6, "limit-text", "start", "target 50 ms")
-	for layout, class := range map[control.Layout]string{control.FilePerRoute: "ours", control.OneFile: "second"} {
+	for _, k := range all {
+		if k.Layout == all[0].Layout {
+			c.text(x(float64(k.Routes)), c.height-bottom+20, "small", "middle", fmt.Sprint(k.Routes))
+		}
+	}
+	var last float64 // where the label before stands
+	for _, layout := range []control.Layout{control.FilePerRoute, control.OneFile} {
+		class := map[control.Layout]string{control.FilePerRoute: "ours", control.OneFile: "second"}[layout]
 		var points [][2]float64
 		for _, k := range all {
 			if k.Layout == layout {
 				points = append(points, [2]float64{x(float64(k.Routes)), y(median(editTimes(r.Control, k)))})
-				c.text(x(float64(k.Routes)), c.height-bottom+20, "small", "middle", fmt.Sprint(k.Routes))
 			}
 		}
-		if len(points) > 0 {
-			c.curve(points, class)
-			end := points[len(points)-1]
-			c.text(end[0]+12, end[1]+4, "", "start", string(layout))
+		if len(points) == 0 {
+			continue
 		}
+		c.curve(points, class)
+		end := points[len(points)-1]
+		label := end[1] + 4
+		if math.Abs(label-last) < 16 {
+			label = last + 16
+		}
+		last = label
+		c.text(end[0]+12, label, "", "start", string(layout))
 	}
 	c.text((left+c.width-right)/2, c.height-10, "small", "middle", "HTTPRoutes")
 	return c.bytes()

@@ -45,6 +45,11 @@ func (o *Object) RuleOrigin(i int, name string) model.Origin {
 type Batch struct {
 	// Changed holds the new state of each changed object; nil means removed.
 	Changed map[model.ObjectRef]*Object
+	// Moved holds the objects of which nothing but the place in the input changed:
+	// their KubeObject is the very one that was told before, Origin and RuleLines
+	// are new. Adding a line to a file moves all objects below it. No object is
+	// in both Changed and Moved.
+	Moved map[model.ObjectRef]*Object
 	// Problems is the full list of what is wrong with the input now, in order of
 	// file and line; nil when it did not change since the last batch, empty when
 	// all is well.
@@ -61,4 +66,6 @@ type Problem struct {
 	Message string `json:"message"`
 	// LastGood tells that an earlier, good state of the object keeps serving.
 	LastGood bool `json:"lastGood,omitempty"`
+	// Warning tells that nothing is broken, such as for a kind that is not read.
+	Warning bool `json:"warning,omitempty"`
 }

@@ -1,0 +1,69 @@
+// Package file reads a folder of YAML and JSON files as the world, and watches
+// it: each change of a file becomes a [source.Batch].
+//
+// It owns which files count, when a file is read, which object of which document
+// stands where, and the last good state of each object. It must not know what a
+// valid object is (that is scheme's), nor what objects mean.
+//
+// The parts, from the disk to the batch:
+//
+//	Folder.Run      events and timers: which paths to look at, and when
+//	scan, read      the disk: which files there are, whether one is still being written
+//	Folder.load     documents: which of a file's are new, decoded in parallel
+//	ledger          objects: who defines which, what is served, what is wrong
+//	vault           the last good documents of broken objects, on disk
+package file
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"sluice.io/sluice/source/scheme"
+)
+
+// Options are a folder's options.
+type Options struct {
+	// StateDir is where the last good documents of broken objects are kept, in
+	// the folder last-good below it; nothing is kept when it is empty.
+	StateDir string
+	// Log gets what is no problem of the input; slog.Default when nil.
+	Log *slog.Logger
+}
+
+// Folder is a folder of files. Its methods are not safe for concurrent use; Run
+// and Load are for one goroutine, one after the other.
+type Folder struct {
+	dir     string
+	log     *slog.Logger
+	decoder *scheme.Decoder
+	files   map[string]*input // by path
+	ledger  *ledger
+	tuning  tuning
+	// failed are the folders that the last scan could not list.
+	failed map[string]error
+	// loaded tells that there is a state which a half-written file must not spoil.
+	loaded bool
+}
+
+// New returns a folder. The directory must exist by then.
+func New(dir string, opts Options) (*Folder, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read folder: %w", err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("read folder: %s is a file: give the folder that holds it", dir)
+	}
+	log := opts.Log
+	if log == nil {
+		log = slog.Default()
+	}
+	f := &Folder{
+		dir: filepath.Clean(dir), log: log, decoder: scheme.New(), files: map[string]*input{}, tuning: defaultTuning,
+	}
+	keep := newVault(opts.StateDir, f.dir, f.decoder, log)
+	f.ledger = newLedger(keep, log)
+	return f, nil
+}

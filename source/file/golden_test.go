@@ -1,0 +1,187 @@
+package file
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+	"golang.org/x/tools/txtar"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/source"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestGolden plays each testdata/*.txtar: files named <step>/<path> are written
+// to a folder (or removed, when they hold DELETED; "->target" makes a symbolic
+// link), and <step>.out is what the folder then tells. RESTART as a file of a
+// step starts a new Folder with the same state.
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no golden files: %v", err)
+	}
+	for _, name := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) { golden(t, name) })
+	}
+}
+
+func golden(t *testing.T, name string) {
+	archive, err := txtar.ParseFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	home, err := filepath.Abs(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &goldenRun{t: t, state: t.TempDir()}
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("in", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var kept []txtar.File
+	for i, file := range archive.Files {
+		step, path, ok := strings.Cut(file.Name, "/")
+		if !ok {
+			continue
+		}
+		g.put(path, file.Data)
+		kept = append(kept, file)
+		if i+1 < len(archive.Files) && strings.HasPrefix(archive.Files[i+1].Name, step+"/") {
+			continue
+		}
+		kept = append(kept, txtar.File{Name: step + ".out", Data: []byte(g.tell())})
+	}
+	archive.Files = kept
+	got := txtar.Format(archive)
+	compareGolden(t, home, got)
+}
+
+func compareGolden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(got, want) {
+		return
+	}
+	if *update {
+		if err := os.WriteFile(name, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	t.Errorf("%s differs (go test -update rewrites it); got:\n%s", name, got)
+}
+
+// goldenRun is the folder that a golden file is played on.
+type goldenRun struct {
+	t      *testing.T
+	state  string
+	folder *Folder
+}
+
+func (g *goldenRun) put(path string, data []byte) {
+	g.t.Helper()
+	if path == "RESTART" {
+		g.folder = nil
+		return
+	}
+	full := filepath.Join("in", path)
+	err := os.MkdirAll(filepath.Dir(full), 0o755)
+	text := strings.TrimSpace(string(data))
+	_ = os.Remove(full)
+	if target, link := strings.CutPrefix(text, "->"); link && err == nil {
+		err = os.Symlink(target, full)
+	} else if text != "DELETED" && err == nil {
+		err = os.WriteFile(full, data, 0o644)
+	}
+	if err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// tell reads what changed, without watching.
+func (g *goldenRun) tell() string {
+	g.t.Helper()
+	if g.folder == nil {
+		f, err := New("in", Options{StateDir: g.state, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		g.folder = f
+		return dump(f.Load(), g.state)
+	}
+	return dump(g.folder.sync(), g.state)
+}
+
+// sync is what a watch does, at once.
+func (f *Folder) sync() source.Batch {
+	t := scan(f.dir)
+	f.failed = t.failed
+	f.refresh(f.differing(t), newWaits(tuning{}))
+	return f.ledger.take(f.folderProblems(), false)
+}
+
+func dump(b source.Batch, state string) string {
+	var s strings.Builder
+	dumpObjects(&s, "changed", b.Changed)
+	dumpObjects(&s, "moved", b.Moved)
+	if b.Problems == nil {
+		s.WriteString("problems as before\n")
+	}
+	for _, p := range b.Problems {
+		kind := "problem"
+		if p.Warning {
+			kind = "warning"
+		}
+		fmt.Fprintf(&s, "%s %s:%d: ", kind, p.File, p.Line)
+		if p.Object != (model.ObjectRef{}) {
+			fmt.Fprintf(&s, "%s: ", p.Object)
+		}
+		s.WriteString(p.Message)
+		if p.LastGood {
+			s.WriteString(" [last good state serves]")
+		}
+		s.WriteString("\n")
+	}
+	kept, _ := filepath.Glob(filepath.Join(state, "last-good", "*"))
+	for _, name := range kept {
+		fmt.Fprintf(&s, "kept %s\n", filepath.Base(name))
+	}
+	return s.String()
+}
+
+func dumpObjects(s *strings.Builder, what string, objects map[model.ObjectRef]*source.Object) {
+	refs := map[model.ObjectRef]bool{}
+	for ref := range objects {
+		refs[ref] = true
+	}
+	for _, ref := range sortedRefs(refs) {
+		o := objects[ref]
+		if o == nil {
+			fmt.Fprintf(s, "removed %s\n", ref)
+			continue
+		}
+		fmt.Fprintf(s, "%s %s (%s)", what, ref, o.Origin.Position())
+		if len(o.RuleLines) > 0 {
+			fmt.Fprintf(s, " rules at %v", o.RuleLines)
+		}
+		if note := o.GetAnnotations()["note"]; note != "" {
+			fmt.Fprintf(s, " note %q", note)
+		}
+		s.WriteString("\n")
+	}
+}

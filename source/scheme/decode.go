@@ -1,0 +1,224 @@
+package scheme
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/source"
+	"sluice.io/sluice/source/builtin"
+	"sluice.io/sluice/source/syntax"
+)
+
+// Decoder decodes documents. It is safe for concurrent use.
+type Decoder struct {
+	schemas schemas
+}
+
+// New returns a decoder. Schemas are compiled when a kind is first met.
+func New() *Decoder { return &Decoder{schemas: newSchemas()} }
+
+// Decode returns the objects of one document: one, or for a List its items; or
+// none when there is nothing in it. The known function may return the item that
+// had a digest before, so that unchanged items of a List are not decoded again;
+// it may be nil.
+func (d *Decoder) Decode(text []byte, format syntax.Format, known func(digest uint64) *Item) []Item {
+	root, err := syntax.Parse(text, format)
+	switch {
+	case err != nil:
+		return []Item{unparsed(text, format, err)}
+	case root == nil:
+		return nil
+	case isList(root):
+		return d.list(root, known)
+	}
+	return []Item{d.object(root)}
+}
+
+// unparsed is the item of a document that is not even YAML.
+func unparsed(text []byte, format syntax.Format, err *syntax.Error) Item {
+	it := Item{Line: 1, Findings: []Finding{finding(err)}}
+	if format == syntax.YAML {
+		g := syntax.Guess(text)
+		if k := kinds[g.Kind]; k != nil && g.Name != "" {
+			it.Ref = model.ObjectRef{Kind: k.name, Namespace: cmp.Or(g.Namespace, metav1.NamespaceDefault), Name: g.Name}
+			it.Line = g.Line
+		}
+	}
+	return it
+}
+
+func finding(err *syntax.Error) Finding {
+	f := Finding{Line: err.Line, Message: err.Message}
+	if err.Path != "" {
+		f.Message = err.Path + ": " + f.Message
+	}
+	return f
+}
+
+// object decodes one object's tree.
+func (d *Decoder) object(root *syntax.Node) Item {
+	it := Item{Line: firstLine(root)}
+	v, errs := syntax.Value(root)
+	for _, err := range errs {
+		it.Findings = append(it.Findings, finding(err))
+	}
+	u, ok := v.(unstructured)
+	switch {
+	case len(errs) > 0:
+		it.Ref = refOf(u)
+	case v == nil:
+		return it
+	case !ok:
+		it.fail(root, "", "a document must be a Kubernetes object, is "+describe(v))
+	default:
+		d.identified(&it, u, root)
+	}
+	slices.SortStableFunc(it.Findings, func(a, b Finding) int { return cmp.Compare(a.Line, b.Line) })
+	return it
+}
+
+// firstLine is the line of a mapping's first key.
+func firstLine(root *syntax.Node) int {
+	if len(root.Content) > 0 {
+		return root.Content[0].Line
+	}
+	return root.Line
+}
+
+func (it *Item) fail(root *syntax.Node, path, message string) {
+	if path != "" {
+		message = path + ": " + message
+	}
+	it.Findings = append(it.Findings, Finding{Line: syntax.Line(root, path), Message: message})
+}
+
+func (it *Item) failAll(root *syntax.Node, faults []fault) {
+	const most = 20
+	for i, f := range faults {
+		if i == most {
+			it.fail(root, "", fmt.Sprintf("and %d more errors", len(faults)-most))
+			return
+		}
+		it.fail(root, f.path, f.message)
+	}
+}
+
+// identified decodes an object of which apiVersion and kind can be looked at.
+func (d *Decoder) identified(it *Item, u unstructured, root *syntax.Node) {
+	k, ok := it.kindOf(u, root)
+	if !ok {
+		return
+	}
+	it.Ref = refOf(u)
+	if !it.namedRight(u, root) {
+		return
+	}
+	obj, faults := d.decode(k, u)
+	it.failAll(root, faults)
+	if len(faults) > 0 {
+		return
+	}
+	it.Object, it.RuleLines = obj, ruleLines(root)
+}
+
+// ruleLines are the lines where spec.rules[i] start.
+func ruleLines(root *syntax.Node) []int {
+	rules := syntax.Child(syntax.Child(root, "spec"), "rules")
+	if rules == nil {
+		return nil
+	}
+	lines := make([]int, 0, len(rules.Content))
+	for _, rule := range rules.Content {
+		lines = append(lines, rule.Line)
+	}
+	return lines
+}
+
+// namedRight checks what must hold before an object can be told from others.
+func (it *Item) namedRight(u unstructured, root *syntax.Node) bool {
+	meta, ok := u["metadata"].(map[string]any)
+	if !ok {
+		it.fail(root, "metadata", "missing: an object needs a metadata.name")
+		return false
+	}
+	if name, ok := meta["name"].(string); !ok || name == "" {
+		it.fail(root, "metadata.name", "missing: an object needs a name, as text")
+		return false
+	}
+	return true
+}
+
+// refOf reads the object's name leniently; the zero value when it has none of a
+// kind that is read.
+func refOf(u unstructured) model.ObjectRef {
+	name, _ := u["kind"].(string)
+	k := kinds[name]
+	meta, _ := u["metadata"].(map[string]any)
+	ref := model.ObjectRef{}
+	if k != nil && meta != nil {
+		ref.Name, _ = meta["name"].(string)
+		ref.Namespace, _ = meta["namespace"].(string)
+	}
+	if ref.Name == "" {
+		return model.ObjectRef{}
+	}
+	ref.Kind, ref.Namespace = k.name, cmp.Or(ref.Namespace, metav1.NamespaceDefault)
+	return ref
+}
+
+// decode validates, defaults and types an object whose kind and name are known.
+func (d *Decoder) decode(k *kind, u unstructured) (source.KubeObject, []fault) {
+	_, version := groupOf(u["apiVersion"].(string))
+	delete(u, "status")
+	meta := u["metadata"].(map[string]any)
+	delete(meta, "managedFields")
+	if ns := meta["namespace"]; ns == nil || ns == "" {
+		meta["namespace"] = metav1.NamespaceDefault
+	}
+	faults := checkType(meta, reflect.TypeFor[metav1.ObjectMeta](), "metadata")
+	var obj source.KubeObject
+	if k.plural != "" {
+		faults = append(faults, d.validate(k, version, u)...)
+		u["apiVersion"] = k.apiVersion()
+	} else {
+		obj = k.new()
+		faults = append(faults, checkType(withoutMeta(u), reflect.TypeOf(obj).Elem(), "")...)
+	}
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	return finish(k, u)
+}
+
+func withoutMeta(u unstructured) unstructured {
+	rest := make(unstructured, len(u))
+	for name, v := range u {
+		if name != "metadata" {
+			rest[name] = v
+		}
+	}
+	return rest
+}
+
+// finish makes the typed object and checks what its type alone does not say.
+func finish(k *kind, u unstructured) (source.KubeObject, []fault) {
+	obj := k.new()
+	if err := typed(u, obj); err != nil {
+		return nil, []fault{{message: fmt.Sprintf("does not fit %s: %v", k.name, err)}}
+	}
+	found := builtin.Metadata(obj, k.name)
+	if k.finish != nil {
+		found = append(found, k.finish(obj)...)
+	}
+	var faults []fault
+	for _, f := range found {
+		faults = append(faults, fault{path: f.Path, message: strings.TrimSpace(f.Message)})
+	}
+	return obj, faults
+}

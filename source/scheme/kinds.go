@@ -1,0 +1,98 @@
+package scheme
+
+import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/crds/v1alpha1"
+	"sluice.io/sluice/source"
+	"sluice.io/sluice/source/builtin"
+)
+
+// kind is one kind that is read.
+type kind struct {
+	group, name string
+	// version is the one that objects are decoded into.
+	version string
+	// older are the other versions that the CRD serves. Their fields are the
+	// same: the CRDs' conversion strategy is None.
+	older []string
+	// plural names the CRD; empty for built-in kinds.
+	plural string
+	new    func() source.KubeObject
+	// finish sets the defaults of a built-in kind and checks it.
+	finish func(source.KubeObject) []builtin.Fault
+}
+
+func (k *kind) apiVersion() string {
+	if k.group == "" {
+		return k.version
+	}
+	return k.group + "/" + k.version
+}
+
+// versions are all that are read.
+func (k *kind) versions() []string { return append([]string{k.version}, k.older...) }
+
+const gatewayGroup = "gateway.networking.k8s.io"
+
+// kinds are all that are read, by name. No two share a name.
+var kinds = index([]*kind{
+	{group: "", name: "Service", version: "v1",
+		new:    func() source.KubeObject { return &corev1.Service{} },
+		finish: func(o source.KubeObject) []builtin.Fault { return builtin.Service(o.(*corev1.Service)) }},
+	{group: "discovery.k8s.io", name: "EndpointSlice", version: "v1",
+		new: func() source.KubeObject { return &discoveryv1.EndpointSlice{} },
+		finish: func(o source.KubeObject) []builtin.Fault {
+			return builtin.EndpointSlice(o.(*discoveryv1.EndpointSlice))
+		}},
+	{group: gatewayGroup, name: "HTTPRoute", version: "v1", plural: "httproutes", older: []string{"v1beta1"},
+		new: func() source.KubeObject { return &gatewayv1.HTTPRoute{} }},
+	{group: gatewayGroup, name: "GRPCRoute", version: "v1", plural: "grpcroutes",
+		new: func() source.KubeObject { return &gatewayv1.GRPCRoute{} }},
+	{group: gatewayGroup, name: "TCPRoute", version: "v1", plural: "tcproutes", older: []string{"v1alpha2"},
+		new: func() source.KubeObject { return &gatewayv1.TCPRoute{} }},
+	{group: gatewayGroup, name: "UDPRoute", version: "v1", plural: "udproutes", older: []string{"v1alpha2"},
+		new: func() source.KubeObject { return &gatewayv1.UDPRoute{} }},
+	{group: gatewayGroup, name: "ReferenceGrant", version: "v1", plural: "referencegrants", older: []string{"v1beta1"},
+		new: func() source.KubeObject { return &gatewayv1.ReferenceGrant{} }},
+	{group: "sluice.io", name: "Workload", version: "v1alpha1", plural: "workloads",
+		new: func() source.KubeObject { return &v1alpha1.Workload{} }},
+})
+
+func index(list []*kind) map[string]*kind {
+	m := make(map[string]*kind, len(list))
+	for _, k := range list {
+		m[k.name] = k
+	}
+	return m
+}
+
+// Kinds returns the kinds that are read, as apiVersion and kind, sorted.
+func Kinds() []string {
+	var all []string
+	for _, k := range kinds {
+		all = append(all, k.apiVersion()+" "+k.name)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// unserved are the kinds of our groups that are known and not served yet: not
+// an error, but worth a word.
+var unserved = map[string][]string{
+	gatewayGroup:                  {"Gateway", "GatewayClass", "TLSRoute", "ListenerSet", "BackendTLSPolicy"},
+	"gateway.networking.x-k8s.io": {"XBackend", "XBackendTrafficPolicy", "XMesh"},
+}
+
+// groupOf splits an apiVersion.
+func groupOf(apiVersion string) (group, version string) {
+	if i := strings.LastIndexByte(apiVersion, '/'); i >= 0 {
+		return apiVersion[:i], apiVersion[i+1:]
+	}
+	return "", apiVersion
+}

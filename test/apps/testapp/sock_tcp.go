@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
+	"net/http"
 	"net/netip"
 	"os"
 
@@ -20,6 +22,11 @@ func tcpRole(_ context.Context, args []string) error {
 	fs := flag.NewFlagSet("tcp", flag.ContinueOnError)
 	mode := fs.String("mode", "plain", "plain, mapped (AF_INET6 socket), nonblock, tfo, tfo-sendto or mptcp")
 	bind := fs.String("bind", "", "IP:port to bind, with SO_REUSEADDR")
+	talk := greeted
+	fs.BoolFunc("http", "talk to an HTTP server, not to a TCP echo server", func(string) error {
+		talk = requested
+		return nil
+	})
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -29,7 +36,7 @@ func tcpRole(_ context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		r, s := connectTCP(addr, *mode, *bind)
+		r, s := connectTCP(addr, *mode, *bind, talk)
 		defer s.close()
 		if err := out.Encode(r); err != nil {
 			return err
@@ -38,11 +45,25 @@ func tcpRole(_ context.Context, args []string) error {
 	return nil
 }
 
-func connectTCP(addr netip.AddrPort, mode, bind string) (*echo.SockReport, sock) {
+const hello = "hello\n"
+
+// conversation is what is said on a connection: text that the client sends, on
+// some ways before the connection stands, and what becomes of the answer.
+type conversation struct {
+	text   string
+	listen func(in *bufio.Reader, r *echo.SockReport) error
+}
+
+var (
+	greeted   = conversation{hello, hearGreeting}
+	requested = conversation{"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", hearResponse}
+)
+
+func connectTCP(addr netip.AddrPort, mode, bind string, talk conversation) (*echo.SockReport, sock) {
 	r := &echo.SockReport{Step: mode + " " + addr.String()}
-	s, err := dialTCP(addr, mode, bind)
+	s, said, err := dialTCP(addr, mode, bind, talk.text)
 	if err == nil {
-		err = converse(s, r, mode == "tfo" || mode == "tfo-sendto")
+		err = talk.hold(s, r, said)
 	}
 	if err != nil {
 		r.Err = errnoName(err)
@@ -53,7 +74,8 @@ func connectTCP(addr netip.AddrPort, mode, bind string) (*echo.SockReport, sock)
 	return r, s
 }
 
-func dialTCP(addr netip.AddrPort, mode, bind string) (sock, error) {
+// dialTCP connects, and reports whether text went with the connect.
+func dialTCP(addr netip.AddrPort, mode, bind, text string) (s sock, said bool, err error) {
 	v6 := addr.Addr().Is6() || mode == "mapped"
 	kind, proto := unix.SOCK_STREAM, 0
 	switch mode {
@@ -62,38 +84,32 @@ func dialTCP(addr netip.AddrPort, mode, bind string) (sock, error) {
 	case "mptcp":
 		proto = unix.IPPROTO_MPTCP
 	}
-	s, err := open(v6, kind, proto)
-	if err != nil {
-		return s, err
+	if s, err = open(v6, kind, proto); err != nil {
+		return s, false, err
 	}
 	if bind != "" {
 		if err := s.bind(bind, v6); err != nil {
-			return s, err
+			return s, false, err
 		}
 	}
 	sa := sockaddr(addr, v6)
 	switch mode {
 	case "nonblock":
-		return s, s.connectLater(sa)
+		return s, false, s.connectLater(sa)
 	case "tfo":
 		if err := unix.SetsockoptInt(int(s), unix.IPPROTO_TCP, unix.TCP_FASTOPEN_CONNECT, 1); err != nil {
-			return s, &failure{"setsockopt TCP_FASTOPEN_CONNECT", err}
+			return s, false, &failure{"setsockopt TCP_FASTOPEN_CONNECT", err}
 		}
 	case "tfo-sendto":
-		if err := unix.Sendto(int(s), []byte("hello\n"), unix.MSG_FASTOPEN, sa); err != nil {
-			return s, &failure{"sendto MSG_FASTOPEN", err}
+		if err := unix.Sendto(int(s), []byte(text), unix.MSG_FASTOPEN, sa); err != nil {
+			return s, false, &failure{"sendto MSG_FASTOPEN", err}
 		}
-		return s, nil
+		return s, true, nil
 	}
 	if err := unix.Connect(int(s), sa); err != nil {
-		return s, &failure{"connect", err}
+		return s, false, &failure{"connect", err}
 	}
-	if mode == "tfo" {
-		if _, err := unix.Write(int(s), []byte("hello\n")); err != nil {
-			return s, &failure{"write", err}
-		}
-	}
-	return s, nil
+	return s, false, nil
 }
 
 func (s sock) bind(addr string, v6 bool) error {
@@ -133,16 +149,23 @@ func (s sock) connectLater(sa unix.Sockaddr) error {
 	return nil
 }
 
-// converse reads the server's greeting and has a line echoed, which is already
-// on its way when said is true.
-func converse(s sock, r *echo.SockReport, said bool) error {
-	r.Peername, r.Sockname, r.OriginalDst = s.peername(), s.sockname(), s.originalDst()
+// hold says the text, unless it is said already, and listens to the answer.
+func (c conversation) hold(s sock, r *echo.SockReport, said bool) error {
 	if !said {
-		if _, err := unix.Write(int(s), []byte("hello\n")); err != nil {
+		if _, err := unix.Write(int(s), []byte(c.text)); err != nil {
 			return &failure{"write", err}
 		}
 	}
 	in := bufio.NewReader(reader(s))
+	if err := c.listen(in, r); err != nil {
+		return err
+	}
+	r.Peername, r.Sockname, r.OriginalDst = s.peername(), s.sockname(), s.originalDst()
+	return nil
+}
+
+// hearGreeting reads a TCP echo server's greeting and the echo of the text.
+func hearGreeting(in *bufio.Reader, r *echo.SockReport) error {
 	greeting, err := in.ReadString('\n')
 	if err != nil {
 		return err
@@ -154,9 +177,28 @@ func converse(s sock, r *echo.SockReport, said bool) error {
 	if err != nil {
 		return err
 	}
-	if back != "hello\n" {
-		return fmt.Errorf("sent hello, got %q back", back)
+	if back != hello {
+		return fmt.Errorf("sent %q, got %q back", hello, back)
 	}
+	return nil
+}
+
+// hearResponse reads an HTTP echo server's response.
+func hearResponse(in *bufio.Reader, r *echo.SockReport) error {
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	seen, err := echo.ParseSeen(b)
+	if err != nil {
+		return fmt.Errorf("%s: %q: %w", resp.Status, b, err)
+	}
+	r.Name, r.Remote = seen.Name, seen.Remote
 	return nil
 }
 

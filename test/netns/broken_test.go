@@ -1,0 +1,114 @@
+package netns
+
+import (
+	"errors"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestInvalidBackends proves that a backendRef that names nothing takes its
+// share of the traffic and fails it: 500 from Envoy, refused by the kernel.
+func TestInvalidBackends(t *testing.T) {
+	t.Parallel()
+	s := newSpace(t)
+	s.each("front", "v1")
+	c := s.client("client")
+	s.apply("http", httpRoute("some", "front", `
+  - matches: [{path: {value: /all}}]
+    backendRefs: [{name: missing, port: 80}]
+  - matches: [{path: {value: /half}}]
+    backendRefs: [{name: missing, port: 80}, {name: v1, port: 80}]
+  - matches: [{path: {value: /no-port}}]
+    backendRefs: [{name: v1, port: 81}]
+  - matches: [{path: {value: /kind}}]
+    backendRefs: [{group: example.org, kind: Thing, name: v1, port: 80}]
+  - matches: [{path: {value: /zero}}]
+    backendRefs: [{name: v1, port: 80, weight: 0}]
+  - matches: [{path: {value: /none}}]
+  - matches: [{path: {value: /redirect}}]
+    filters: [{type: RequestRedirect, requestRedirect: {hostname: example.org}}]
+`))
+	s.apply("tcp", `
+apiVersion: gateway.networking.k8s.io/v1alpha2
+kind: TCPRoute
+metadata: {name: half, namespace: $NS}
+spec:
+  parentRefs: [{group: "", kind: Service, name: front, port: 70}]
+  rules:
+  - backendRefs: [{name: missing, port: 70}, {name: v1, port: 70}]
+`)
+	s.settle()
+	families(t, func(t *testing.T, family int) {
+		for path, want := range map[string]string{
+			"/all": "500", "/no-port": "500", "/kind": "500", "/zero": "500", "/none": "500", "/redirect": "302",
+		} {
+			if got := c.getName(family, request{To: "http://front" + path}); got != want {
+				t.Errorf("%s: %s, want %s", path, got, want)
+			}
+		}
+		assertShares(t, 200, map[string]int{"500": 1, "v1": 1}, func() string {
+			return c.getName(family, request{To: "http://front/half"})
+		})
+		assertShares(t, 200, map[string]int{"refused": 1, "v1": 1}, func() string {
+			conn, err := c.tcp(family, "front:70")
+			if errors.Is(err, syscall.ECONNREFUSED) {
+				return "refused"
+			}
+			if err != nil {
+				return err.Error()
+			}
+			defer func() { _ = conn.Close() }()
+			return conn.Name
+		})
+	})
+}
+
+// TestNoEndpoints proves that a service without ready endpoints is refused at
+// once by the kernel, and answered with 503 by Envoy.
+func TestNoEndpoints(t *testing.T) {
+	t.Parallel()
+	s := newSpace(t)
+	s.service("kernel")
+	s.service("routed")
+	s.apply("route", plainRoute("routed"))
+	c := s.client("client")
+	s.settle()
+	families(t, func(t *testing.T, family int) {
+		start := time.Now()
+		if _, err := c.tcp(family, "kernel:70"); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("TCP: %v, want connection refused", err)
+		}
+		if _, err := c.udp(family, "kernel:53"); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("UDP: %v, want connection refused", err)
+		}
+		// A refusal by timeout would take Linux at least the first SYN's second.
+		if took := time.Since(start); took > 900*time.Millisecond {
+			t.Errorf("the refusal took %s", took)
+		}
+		if got := c.getName(family, request{To: "http://routed/"}); got != "503" {
+			t.Errorf("through Envoy: %s, want 503", got)
+		}
+	})
+}
+
+// TestUnreachableEndpoint proves that an endpoint at which nobody listens is the
+// client's failure as it is without a mesh: refused, or 503.
+func TestUnreachableEndpoint(t *testing.T) {
+	t.Parallel()
+	s := newSpace(t)
+	silent := s.pod("silent")
+	s.service("kernel", silent)
+	s.service("routed", silent)
+	s.apply("route", plainRoute("routed"))
+	c := s.client("client")
+	s.settle()
+	families(t, func(t *testing.T, family int) {
+		if _, err := c.tcp(family, "kernel:70"); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("TCP: %v, want connection refused", err)
+		}
+		if got := c.getName(family, request{To: "http://routed/"}); got != "503" {
+			t.Errorf("through Envoy: %s, want 503", got)
+		}
+	})
+}

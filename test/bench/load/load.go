@@ -112,6 +112,7 @@ func (p *Programs) Run(c *rig.Cell, mode Mode, ip string, port int, d time.Durat
 	return &result, client.Finish()
 }
 
+// cpuTime is CPU time used while some time elapsed.
 type cpuTime struct{ cgroup, machine, elapsed time.Duration }
 
 // measured lets a client that is ready run, and returns the CPU time used.
@@ -123,6 +124,7 @@ func measured(c *rig.Cell, client *rig.Process) (*cpuTime, error) {
 	if err != nil {
 		return nil, err
 	}
+	begin := time.Now()
 	if err := client.Say("go"); err != nil {
 		return nil, err
 	}
@@ -133,18 +135,15 @@ func measured(c *rig.Cell, client *rig.Process) (*cpuTime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cpuTime{after.cgroup - before.cgroup, after.machine - before.machine, after.elapsed - before.elapsed}, nil
+	return &cpuTime{after.cgroup - before.cgroup, after.machine - before.machine, time.Since(begin)}, nil
 }
 
-// counters reads the clocks; "machine" grows with the time not idle.
+// counters reads the CPU time used so far.
 func counters(c *rig.Cell) (*cpuTime, error) {
-	busy, err := rig.MachineBusy()
+	machine, err := rig.MachineBusy()
 	if err != nil {
 		return nil, err
 	}
 	group, err := rig.CgroupCPU(c.Cgroup)
-	if err != nil {
-		return nil, err
-	}
-	return &cpuTime{cgroup: group, machine: busy, elapsed: time.Duration(time.Now().UnixNano())}, nil
+	return &cpuTime{cgroup: group, machine: machine}, err
 }

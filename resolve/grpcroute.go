@@ -47,14 +47,14 @@ func (c *compiler) grpcRule(rule *gatewayv1.GRPCRouteRule) *finding {
 		return f
 	}
 	out := &model.HTTPRule{Origin: c.origin, GRPC: true}
-	if out.Filters, f = c.httpFilters(asHTTPFilters(rule.Filters), onRule); f != nil {
+	if out.Filters, f = c.httpFilters(asHTTPFilters(rule.Filters)); f != nil {
 		return f
 	}
 	refs := make([]gatewayv1.HTTPBackendRef, len(rule.BackendRefs))
 	for i, b := range rule.BackendRefs {
 		refs[i] = gatewayv1.HTTPBackendRef{BackendRef: b.BackendRef, Filters: asHTTPFilters(b.Filters)}
 	}
-	if f = c.httpBackends(&gatewayv1.HTTPRouteRule{BackendRefs: refs}, out); f != nil {
+	if f = c.httpBackends(refs, out); f != nil {
 		return f
 	}
 	if out.Session, f = c.session(rule.SessionPersistence); f != nil {

@@ -9,23 +9,15 @@ import (
 	"sluice.io/sluice/model"
 )
 
-// place tells where a filter stands.
-type place int
-
-const (
-	onRule place = iota
-	onBackend
-)
-
 // httpFilters reads filters in order. One that is known but not supported sets
 // c.failing; it must not be passed by.
-func (c *compiler) httpFilters(in []gatewayv1.HTTPRouteFilter, at place) ([]model.HTTPFilter, *finding) {
+func (c *compiler) httpFilters(in []gatewayv1.HTTPRouteFilter) ([]model.HTTPFilter, *finding) {
 	if f := checkCombination(in); f != nil {
 		return nil, f
 	}
 	var out []model.HTTPFilter
 	for i := range in {
-		if !c.supports(&in[i], at) {
+		if !c.supports(&in[i]) {
 			continue
 		}
 		filter, f := c.httpFilter(&in[i])
@@ -53,9 +45,8 @@ func checkCombination(in []gatewayv1.HTTPRouteFilter) *finding {
 	return nil
 }
 
-// supports reports whether a filter can be applied where it stands, and says so
-// when it cannot.
-func (c *compiler) supports(f *gatewayv1.HTTPRouteFilter, at place) bool {
+// supports reports whether Sluice has a filter, and says so when it has not.
+func (c *compiler) supports(f *gatewayv1.HTTPRouteFilter) bool {
 	const consequence = "requests that it would process are answered with an error"
 	switch f.Type {
 	case gatewayv1.HTTPRouteFilterExtensionRef:
@@ -66,20 +57,8 @@ func (c *compiler) supports(f *gatewayv1.HTTPRouteFilter, at place) bool {
 		c.failing = true
 		c.unresolved(reasonUnsupportedFilter, "filter ExternalAuth is not supported: %s", consequence)
 		return false
-	case gatewayv1.HTTPRouteFilterRequestHeaderModifier, gatewayv1.HTTPRouteFilterResponseHeaderModifier:
-		return true
-	}
-	if at == onBackend && knownFilters.has(f.Type) {
-		c.failing = true
-		c.unresolved(reasonUnsupportedFilter, "filter %s is not supported in a backendRef: %s; give it to the rule", f.Type, consequence)
-		return false
 	}
 	return true
-}
-
-var knownFilters = set[gatewayv1.HTTPRouteFilterType]{
-	gatewayv1.HTTPRouteFilterRequestRedirect: {}, gatewayv1.HTTPRouteFilterURLRewrite: {},
-	gatewayv1.HTTPRouteFilterRequestMirror: {}, gatewayv1.HTTPRouteFilterCORS: {},
 }
 
 func extension(ref *gatewayv1.LocalObjectReference) string {
@@ -120,8 +99,8 @@ func headerModifier(kind gatewayv1.HTTPRouteFilterType, in *gatewayv1.HTTPHeader
 		switch {
 		case !validToken(name):
 			return false, unsupported("%s: header name %q is not valid", kind, name)
-		case lower == "host":
-			return false, unsupported("%s: the Host header cannot be changed by this filter: use URLRewrite's hostname", kind)
+		case lower == "host" && (verb != "set" || kind != gatewayv1.HTTPRouteFilterRequestHeaderModifier):
+			return false, unsupported("%s: the Host header of requests can be set, and nothing else done to it", kind)
 		case action[lower] == verb:
 			return false, nil
 		case action[lower] != "":

@@ -1,6 +1,8 @@
 package resolve
 
 import (
+	"slices"
+
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
@@ -53,13 +55,13 @@ func (c *compiler) httpRule(rule *gatewayv1.HTTPRouteRule) *finding {
 		return f
 	}
 	out := &model.HTTPRule{Origin: c.origin}
-	if out.Filters, f = c.httpFilters(rule.Filters, onRule); f != nil {
+	if out.Filters, f = c.httpFilters(rule.Filters); f != nil {
 		return f
 	}
-	if f = checkPathModifiers(out.Filters, matches); f != nil {
+	if f = c.httpBackends(rule.BackendRefs, out); f != nil {
 		return f
 	}
-	if f = c.httpBackends(rule, out); f != nil {
+	if f = checkPathModifiers(out, matches); f != nil {
 		return f
 	}
 	if out.Timeouts, f = httpTimeouts(rule.Timeouts); f != nil {
@@ -75,18 +77,18 @@ func (c *compiler) httpRule(rule *gatewayv1.HTTPRouteRule) *finding {
 	return nil
 }
 
-func (c *compiler) httpBackends(rule *gatewayv1.HTTPRouteRule, out *model.HTTPRule) *finding {
+func (c *compiler) httpBackends(refs []gatewayv1.HTTPBackendRef, out *model.HTTPRule) *finding {
 	if redirects(out.Filters) {
-		if len(rule.BackendRefs) > 0 {
+		if len(refs) > 0 {
 			return incompatible("a RequestRedirect filter leaves nothing for backendRefs")
 		}
 		return nil
 	}
-	for _, ref := range rule.BackendRefs {
+	for _, ref := range refs {
 		b := c.weighted(ref.BackendRef)
 		failing := c.failing
 		c.failing = false
-		filters, f := c.httpFilters(ref.Filters, onBackend)
+		filters, f := c.httpFilters(ref.Filters)
 		if f != nil {
 			return f
 		}
@@ -106,6 +108,8 @@ func (c *compiler) add(rule *model.HTTPRule, matches []rankedMatch) {
 		rule = &model.HTTPRule{Origin: rule.Origin, GRPC: rule.GRPC}
 	}
 	byPath := map[string]*model.HTTPRule{}
+	anyRedirect := redirects(rule.Filters) ||
+		slices.ContainsFunc(rule.Backends, func(b model.WeightedBackend) bool { return redirects(b.Filters) })
 	for i, m := range matches {
 		c.out.entries = append(c.out.entries, entry{
 			HTTPEntry: model.HTTPEntry{Match: m.HTTPMatch, Rule: forPath(rule, m.Path, byPath)},
@@ -113,6 +117,7 @@ func (c *compiler) add(rule *model.HTTPRule, matches []rankedMatch) {
 			route:     c.route.seniority,
 			rule:      c.origin.Rule,
 			match:     i,
+			redirects: anyRedirect,
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"slices"
 	"strings"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -57,25 +58,26 @@ func pathModifier(in *gatewayv1.HTTPPathModifier) (*model.PathModifier, *finding
 }
 
 // checkPathModifiers refuses to replace a matched prefix where a match has none.
-func checkPathModifiers(filters []model.HTTPFilter, matches []rankedMatch) *finding {
-	for _, filter := range filters {
-		var p *model.PathModifier
-		switch {
-		case filter.Redirect != nil:
-			p = filter.Redirect.Path
-		case filter.Rewrite != nil:
-			p = filter.Rewrite.Path
-		}
-		if p == nil || !p.Prefix {
-			continue
-		}
-		for _, m := range matches {
-			if m.Path == nil || m.Path.Kind != model.MatchPrefix {
-				return unsupported("ReplacePrefixMatch needs a PathPrefix match: there is no prefix to replace")
-			}
+func checkPathModifiers(rule *model.HTTPRule, matches []rankedMatch) *finding {
+	if !replacesPrefix(rule.Filters) && !slices.ContainsFunc(rule.Backends, func(b model.WeightedBackend) bool { return replacesPrefix(b.Filters) }) {
+		return nil
+	}
+	for _, m := range matches {
+		if m.Path == nil || m.Path.Kind != model.MatchPrefix {
+			return unsupported("ReplacePrefixMatch needs a PathPrefix match: there is no prefix to replace")
 		}
 	}
 	return nil
+}
+
+func replacesPrefix(filters []model.HTTPFilter) bool {
+	for _, f := range filters {
+		if f.Redirect != nil && f.Redirect.Path != nil && f.Redirect.Path.Prefix ||
+			f.Rewrite != nil && f.Rewrite.Path != nil && f.Rewrite.Path.Prefix {
+			return true
+		}
+	}
+	return false
 }
 
 func redirects(filters []model.HTTPFilter) bool {
@@ -105,34 +107,41 @@ func locationPort(r *model.Redirect, dialled uint16) uint16 {
 // frontend's port. Rules without a redirect are shared between frontends.
 func onPort(entries []entry, port uint16) []model.HTTPEntry {
 	out := make([]model.HTTPEntry, len(entries))
-	var settled map[*model.HTTPRule]*model.HTTPRule
+	settled := map[*model.HTTPRule]*model.HTTPRule{}
 	for i := range entries {
 		out[i] = entries[i].HTTPEntry
-		rule := out[i].Rule
-		if !redirects(rule.Filters) {
-			continue
+		if entries[i].redirects {
+			rule := out[i].Rule
+			if settled[rule] == nil {
+				settled[rule] = settleRedirects(rule, port)
+			}
+			out[i].Rule = settled[rule]
 		}
-		if settled == nil {
-			settled = map[*model.HTTPRule]*model.HTTPRule{}
-		}
-		if settled[rule] == nil {
-			settled[rule] = settleRedirect(rule, port)
-		}
-		out[i].Rule = settled[rule]
 	}
 	return out
 }
 
-func settleRedirect(rule *model.HTTPRule, port uint16) *model.HTTPRule {
+func settleRedirects(rule *model.HTTPRule, port uint16) *model.HTTPRule {
 	c := *rule
-	c.Filters = make([]model.HTTPFilter, len(rule.Filters))
-	for i, f := range rule.Filters {
+	c.Filters = settleFilters(rule.Filters, port)
+	c.Backends = slices.Clone(rule.Backends)
+	for i := range c.Backends {
+		c.Backends[i].Filters = settleFilters(c.Backends[i].Filters, port)
+	}
+	return &c
+}
+
+func settleFilters(filters []model.HTTPFilter, port uint16) []model.HTTPFilter {
+	if !redirects(filters) {
+		return filters
+	}
+	out := slices.Clone(filters)
+	for i, f := range out {
 		if f.Redirect != nil {
 			r := *f.Redirect
 			r.Port = locationPort(f.Redirect, port)
-			f.Redirect = &r
+			out[i].Redirect = &r
 		}
-		c.Filters[i] = f
 	}
-	return &c
+	return out
 }

@@ -62,6 +62,7 @@ type entry struct {
 	rank        rank
 	route       seniority
 	rule, match int
+	redirects   bool // somewhere in the rule, or its backends
 }
 
 // compare puts the entry that takes precedence first: by rank, then the older

@@ -1,0 +1,123 @@
+package explain
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+)
+
+// Text renders the answer for a terminal.
+func (a *Answer) Text() string {
+	t := &text{}
+	t.line("", "%s", a.headline())
+	t.line("client", "%s", a.Client.text())
+	if a.Target != nil {
+		t.line("target", "%s", a.Target.text())
+	}
+	t.line("handled", "%s", a.handled())
+	if a.Rule != nil {
+		t.line("rule", "%s", a.Rule.Origin)
+		if a.Rule.Match != "" {
+			t.line("match", "%s", a.Rule.Match)
+		}
+		for i, s := range a.Rule.Settings {
+			t.line(first(i, "does"), "%s", s)
+		}
+	}
+	for i, p := range a.Passed {
+		t.line(first(i, "passed"), "%s: %s", p.Origin, p.Match)
+		t.line("", "  %s", p.Why)
+	}
+	if a.MorePassed > 0 {
+		t.line(first(len(a.Passed), "passed"), "%s", more(a.MorePassed, len(a.Passed)))
+	}
+	for i, b := range a.Backends {
+		t.line(first(i, "backends"), "%s", b.text())
+		for _, f := range b.Filters {
+			t.line("", "  %s", f)
+		}
+	}
+	t.line("outcome", "%s", a.Outcome.Text)
+	for i, n := range a.Notes {
+		t.line(first(i, "note"), "%s", n)
+	}
+	return t.String()
+}
+
+// text is a table of labels and lines.
+type text struct{ strings.Builder }
+
+func (t *text) line(label, format string, args ...any) {
+	body := fmt.Sprintf(format, args...)
+	if t.Len() == 0 {
+		t.WriteString(body + "\n")
+		return
+	}
+	t.WriteString(strings.TrimRight(fmt.Sprintf("  %-9s %s", label, body), " ") + "\n")
+}
+
+func first(i int, label string) string {
+	if i > 0 {
+		return ""
+	}
+	return label
+}
+
+func more(n, listed int) string {
+	s := fmt.Sprintf("%d", n)
+	if listed > 0 {
+		s += " more"
+	}
+	if n == 1 {
+		return s + " match that is for something else"
+	}
+	return s + " matches that are for something else"
+}
+
+func (a *Answer) headline() string {
+	q := a.Query
+	s := fmt.Sprintf("%s -> %s over %s", q.From, q.To, strings.ToLower(cmp.Or(q.Protocol, "tcp")))
+	if a.Handler == HandlerEnvoy {
+		s += fmt.Sprintf(", %s %s", cmp.Or(q.Method, "GET"), cmp.Or(q.Path, "/"))
+	}
+	return s
+}
+
+func (c Client) text() string {
+	if c.Origin == nil {
+		return "not in the mesh"
+	}
+	s := c.Origin.String()
+	if c.Meshed {
+		return s + " at " + c.Place
+	}
+	return s + ", not found on this node"
+}
+
+func (t *Target) text() string {
+	s := fmt.Sprintf("%s, port %d/%s", t.Origin, t.Frontend.Port, strings.ToLower(string(t.Frontend.Protocol)))
+	if t.PortName != "" {
+		s += fmt.Sprintf(" (%s)", t.PortName)
+	}
+	if len(t.VIPs) > 0 {
+		s += ", at " + strings.Join(t.VIPs, ", ")
+	}
+	return s
+}
+
+func (a *Answer) handled() string {
+	by := map[Handler]string{
+		HandlerNone: "by nobody", HandlerKernel: "in the kernel, at connect()", HandlerEnvoy: "by Envoy",
+	}[a.Handler]
+	return by + ": " + a.Why
+}
+
+func (b Backend) text() string {
+	s := fmt.Sprintf("%6s  %s (weight %d)", percent(b.Percent), b.Backend, b.Weight)
+	switch {
+	case b.Outcome.Verdict != Forwarded:
+		return s + ": " + b.Outcome.Text
+	default:
+		return s + ": " + endpoints(b)
+	}
+}

@@ -15,6 +15,8 @@
 
 #define MAX_SAMPLES (1 << 22)
 #define MAX_CONNS 256
+#define PATIENCE 10 // seconds for one answer
+#define LONG_PATIENCE 60 // seconds for a changed answer
 
 static const char query[] = "GET / HTTP/1.1\r\nhost: bench\r\n\r\n";
 static struct sockaddr_in server;
@@ -64,7 +66,10 @@ static void set_server(const char *addr, const char *port)
 static int dial(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct timeval patience = { .tv_sec = PATIENCE };
 	no_delay(fd);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	if (connect(fd, (void *)&server, sizeof server))
 		fail("connect");
 	return fd;
@@ -265,7 +270,12 @@ static void watch(void)
 			fail("request");
 		puts("watching");
 		fflush(stdout);
+		uint64_t start = now_ns();
 		for (;;) {
+			if (now_ns() - start > LONG_PATIENCE * 1000000000ull) {
+				fprintf(stderr, "%s:%s doesn't answer %s\n", addr, port, needle);
+				exit(1);
+			}
 			if (ask(fd, buf, sizeof buf) < 0) {
 				failures++;
 				close(fd);

@@ -87,7 +87,7 @@ func New(cfg Config) (*Agent, error) {
 		folder:   folder,
 		resolver: resolve.New(),
 		registry: netns.New(cfg.NetnsDir(), cfg.Log.With("part", "netns")),
-		server:   xds.NewServer(xds.Config{Socket: cfg.XDSSocket(), Log: cfg.Log.With("part", "xds"), NetnsDir: cfg.NetnsDir(), UID: cfg.EnvoyUID}),
+		server:   xds.NewServer(xds.Config{Socket: cfg.XDSSocket(), Log: cfg.Log.With("part", "xds"), NetnsDir: cfg.NetnsDir(), Owner: cfg.EnvoyUID}),
 		envoy: envoy.New(envoy.Config{
 			Binary: cfg.EnvoyBinary, Dir: cfg.EnvoyDir(), Cgroup: cfg.EnvoyCgroup(), XDSSocket: cfg.XDSSocket(),
 			Concurrency: cfg.EnvoyConcurrency, UID: cfg.EnvoyUID, Log: cfg.Log.With("part", "envoy"),

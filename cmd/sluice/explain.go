@@ -84,3 +84,16 @@ func parseWorkload(s string) (model.WorkloadKey, error) {
 	}
 	return model.WorkloadKey{Namespace: namespace, Name: name}, nil
 }
+
+// parseHeaders takes headers as curl does, "name: value".
+func parseHeaders(lines []string) ([]model.Header, error) {
+	var headers []model.Header
+	for _, line := range lines {
+		name, value, ok := strings.Cut(line, ":")
+		if name = strings.TrimSpace(name); !ok || name == "" {
+			return nil, fmt.Errorf("-H %q: want 'name: value'", line)
+		}
+		headers = append(headers, model.Header{Name: name, Value: strings.TrimSpace(value)})
+	}
+	return headers, nil
+}

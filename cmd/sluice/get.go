@@ -16,6 +16,8 @@ func getCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get",
 		Short: "List what is in force on this node",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
 		getMesh("services", "Services as clients see them, and who handles their connections", printServices),
@@ -182,26 +184,4 @@ func printWorkloads(w io.Writer, doc *agent.Document) {
 		c.row(l.Key.String(), l.ServiceAccount, declared, found, cookie, l.Origin.Position())
 	}
 	_ = c.Flush()
-}
-
-func getMaps() *cobra.Command {
-	var (
-		paths agent.Paths
-		out   output
-	)
-	cmd := &cobra.Command{
-		Use:   "maps",
-		Short: "The kernel's maps, decoded, with their counters",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			dump, err := agent.NewClient(paths).Maps(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return out.print(cmd.OutOrStdout(), dump, func(w io.Writer) { fmt.Fprint(w, dump.Text()) })
-		},
-	}
-	addPathFlags(cmd, &paths, false)
-	addOutputFlag(cmd, &out, "table", "json", "yaml")
-	return cmd
 }

@@ -66,7 +66,7 @@ func translate(folder string, paths agent.Paths) (*translation, error) {
 		return nil, err
 	}
 	place(mesh, paths)
-	resources, err := json.Marshal(xds.Translate(mesh, paths.NetnsDir()))
+	resources, err := json.Marshal(xds.TranslateIn(mesh, paths.NetnsDir()))
 	if err != nil {
 		return nil, fmt.Errorf("encode Envoy's configuration: %w", err)
 	}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sluice.io/sluice/agent"
+	"sluice.io/sluice/redirect"
+)
+
+func getMaps() *cobra.Command {
+	var (
+		paths agent.Paths
+		out   output
+	)
+	cmd := &cobra.Command{
+		Use:   "maps",
+		Short: "The kernel's maps, decoded, with their counters",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dump, err := agent.NewClient(paths).Maps(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return out.print(cmd.OutOrStdout(), dump, func(w io.Writer) { printMaps(w, dump) })
+		},
+	}
+	addPathFlags(cmd, &paths, false)
+	addOutputFlag(cmd, &out, "table", "json", "yaml")
+	return cmd
+}
+
+func printMaps(w io.Writer, d *redirect.Dump) {
+	c := newColumns(w, "WORKLOAD OF", "NETNS COOKIE", "CGROUP", "ENVOY PORT")
+	for _, l := range d.Workloads {
+		c.row(l.Namespace, number(l.Netns), number(l.Cgroup), strconv.Itoa(int(l.EnvoyPort)))
+	}
+	_ = c.Flush()
+
+	fmt.Fprintln(w)
+	c = newColumns(w, "ADDRESS", "FRONTEND", "CLIENTS", "ACTION", "SHARES", "KERNEL", "ENVOY", "REFUSED")
+	for _, f := range d.Frontends {
+		clients := "all"
+		if f.ClientNamespace != "" {
+			clients = "of " + f.ClientNamespace
+		}
+		count := redirect.FrontendCount{}
+		if f.Count != nil {
+			count = *f.Count
+		}
+		c.row(fmt.Sprintf("%s/%s", f.Address, f.Protocol), f.Frontend, clients, f.Action, shares(f.Parts),
+			strconv.FormatUint(count.Kernel, 10), strconv.FormatUint(count.Envoy, 10), strconv.FormatUint(count.Refused, 10))
+	}
+	_ = c.Flush()
+
+	fmt.Fprintln(w)
+	c = newColumns(w, "GROUP", "ENDPOINTS")
+	for _, g := range d.Groups {
+		var endpoints []string
+		for _, e := range g.Endpoints {
+			endpoints = append(endpoints, e.String())
+		}
+		c.row(g.Group, strings.Join(endpoints, " "))
+	}
+	_ = c.Flush()
+
+	fmt.Fprintln(w)
+	c = newColumns(w, "COUNTER", "SINCE INSTALLED")
+	for _, name := range slices.Sorted(maps.Keys(d.Counters)) {
+		c.row(name, strconv.FormatUint(d.Counters[name], 10))
+	}
+	_ = c.Flush()
+	for _, p := range d.Problems {
+		fmt.Fprintln(w, "problem:", p)
+	}
+}
+
+func number(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+func shares(parts []redirect.PartEntry) string {
+	var texts []string
+	for _, p := range parts {
+		to := p.Group
+		if p.Refused {
+			to = "refused"
+		}
+		if len(parts) > 1 {
+			to = fmt.Sprintf("%d: %s", p.Weight, to)
+		}
+		texts = append(texts, to)
+	}
+	return strings.Join(texts, ", ")
+}

@@ -45,6 +45,9 @@ func (n *Node) Pod(name string) (*Pod, error) {
 	return p, nil
 }
 
+// NetnsPath is the path that a pod's network namespace has, or will have.
+func (n *Node) NetnsPath(pod string) string { return filepath.Join(netnsDir, n.prefix+"-"+pod) }
+
 // HostPod makes a cgroup for processes that share the node's network namespace.
 func (n *Node) HostPod(name string) (*Pod, error) {
 	p, _, err := n.addPod(name)

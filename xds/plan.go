@@ -1,0 +1,316 @@
+package xds
+
+import (
+	"errors"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/xds/translate"
+)
+
+// plan is the mesh as Envoy has to know it, with the indexes that make the cost
+// of a change follow the change. Additions and changes come by grow; what is to
+// go is noted, stays, and goes with shrink. Not safe for concurrent use.
+type plan struct {
+	opts      translate.Options
+	backends  map[model.BackendKey]*model.Backend
+	endpoints map[model.BackendKey]*model.Endpoints
+	frontends map[model.FrontendKey]*served
+	vips      map[netip.AddrPort]map[model.FrontendKey]bool
+	dests     map[string]*destination
+	usedBy    map[model.BackendKey]map[string]bool
+	pods      map[model.WorkloadKey]*model.Workload
+	mounts    map[string]map[model.WorkloadKey]bool
+	leaving   leaving
+}
+
+// served is a frontend with what was made for it.
+type served struct {
+	*model.Frontend
+	dests []string
+}
+
+// destination is a cluster with the number of its uses by frontends.
+type destination struct {
+	translate.Destination
+	uses int
+}
+
+// leaving is what shrink will remove.
+type leaving struct {
+	frontends map[model.FrontendKey]bool
+	vips      map[netip.AddrPort]map[model.FrontendKey]bool
+	backends  map[model.BackendKey]bool
+	endpoints map[model.BackendKey]bool
+	dests     []string
+	workloads map[model.WorkloadKey]bool
+	mounts    map[string]map[model.WorkloadKey]bool
+}
+
+func newLeaving() leaving {
+	return leaving{
+		frontends: map[model.FrontendKey]bool{},
+		vips:      map[netip.AddrPort]map[model.FrontendKey]bool{},
+		backends:  map[model.BackendKey]bool{},
+		endpoints: map[model.BackendKey]bool{},
+		workloads: map[model.WorkloadKey]bool{},
+		mounts:    map[string]map[model.WorkloadKey]bool{},
+	}
+}
+
+func newPlan(o translate.Options) *plan {
+	return &plan{
+		opts:      o,
+		backends:  map[model.BackendKey]*model.Backend{},
+		endpoints: map[model.BackendKey]*model.Endpoints{},
+		frontends: map[model.FrontendKey]*served{},
+		vips:      map[netip.AddrPort]map[model.FrontendKey]bool{},
+		dests:     map[string]*destination{},
+		usedBy:    map[model.BackendKey]map[string]bool{},
+		pods:      map[model.WorkloadKey]*model.Workload{},
+		mounts:    map[string]map[model.WorkloadKey]bool{},
+		leaving:   newLeaving(),
+	}
+}
+
+// change is what has to be published: resources to set, and names to remove.
+type change struct {
+	set [kinds]map[string]*resource
+	del [kinds]map[string]bool
+	err error
+}
+
+func newChange() *change {
+	c := &change{}
+	for k := range kinds {
+		c.set[k], c.del[k] = map[string]*resource{}, map[string]bool{}
+	}
+	return c
+}
+
+func (c *change) put(k kind, name string, m proto.Message, origin model.Origin, parents ...string) {
+	r, err := newResource(k, name, m, origin, parents...)
+	if err != nil {
+		c.err = errors.Join(c.err, err)
+		return
+	}
+	c.set[k][name] = r
+}
+
+func (c *change) remove(k kind, name string) {
+	delete(c.set[k], name)
+	c.del[k][name] = true
+}
+
+// grow takes in what is new or changed, and notes what is to leave.
+func (p *plan) grow(d *model.Delta) *change {
+	c := newChange()
+	touched := map[string]bool{}
+	for k, b := range d.Backends {
+		p.backend(k, b, touched)
+	}
+	for k, e := range d.Endpoints {
+		p.assign(k, e, c)
+	}
+	vips := map[netip.AddrPort]bool{}
+	for k, f := range d.Frontends {
+		p.frontend(k, f, c, touched, vips)
+	}
+	for vip := range vips {
+		p.listen(vip, c)
+	}
+	for name := range touched {
+		p.cluster(name, c)
+	}
+	for k, w := range d.Workloads {
+		p.workload(k, w, c)
+	}
+	return c
+}
+
+func (p *plan) backend(k model.BackendKey, b *model.Backend, touched map[string]bool) {
+	if b == nil {
+		p.leaving.backends[k] = true
+		return
+	}
+	delete(p.leaving.backends, k)
+	p.backends[k] = b
+	for name := range p.usedBy[k] {
+		touched[name] = true
+	}
+}
+
+func (p *plan) assign(k model.BackendKey, e *model.Endpoints, c *change) {
+	if e == nil {
+		p.leaving.endpoints[k] = true
+		return
+	}
+	delete(p.leaving.endpoints, k)
+	p.endpoints[k] = e
+	p.assignments(k, c)
+}
+
+// assignments makes anew the endpoints of all clusters that hold the backend.
+func (p *plan) assignments(k model.BackendKey, c *change) {
+	for name := range p.usedBy[k] {
+		p.assignment(p.dests[name], c)
+	}
+}
+
+func (p *plan) assignment(d *destination, c *change) {
+	c.put(endpoints, d.Name, translate.Assignment(d.Destination, p.endpoints), p.originOf(d), d.Name)
+}
+
+func (p *plan) cluster(name string, c *change) {
+	d := p.dests[name]
+	c.put(clusters, name, translate.Cluster(d.Destination, p.backends), p.originOf(d))
+}
+
+// originOf is the origin of the first backend of a destination that has one.
+func (p *plan) originOf(d *destination) model.Origin {
+	for _, part := range d.Parts {
+		if b := p.backends[part.Backend]; b != nil {
+			return b.Origin
+		}
+	}
+	return model.Origin{Rule: -1}
+}
+
+// frontend makes the routes of a frontend, and the clusters that they are the
+// first to need. A frontend that is gone, or that Envoy has no part in (any
+// more), leaves.
+func (p *plan) frontend(k model.FrontendKey, f *model.Frontend, c *change, touched map[string]bool, vips map[netip.AddrPort]bool) {
+	old := p.frontends[k]
+	if f == nil || f.HTTP == nil || len(f.VIPs) == 0 {
+		if old != nil {
+			p.leaving.frontends[k] = true
+		}
+		return
+	}
+	delete(p.leaving.frontends, k)
+	rc, dests := translate.Routes(f)
+	s := &served{Frontend: f}
+	for _, d := range dests {
+		s.dests = append(s.dests, d.Name)
+		p.use(d, c, touched)
+	}
+	if old != nil {
+		p.leaving.dests = append(p.leaving.dests, old.dests...)
+		p.leaveVIPs(old.Frontend, f)
+	}
+	p.frontends[k] = s
+	var parents []string
+	for _, addr := range f.VIPs {
+		vip := netip.AddrPortFrom(addr.Unmap(), k.Port)
+		if p.claim(vip, k) { // a filter chain is made from the key alone
+			vips[vip] = true
+		}
+		parents = append(parents, translate.VIPName(vip))
+	}
+	c.put(routes, rc.GetName(), rc, f.Origin, parents...)
+}
+
+// use counts one more use of a destination, and makes it when it is the first.
+func (p *plan) use(d translate.Destination, c *change, touched map[string]bool) {
+	if have := p.dests[d.Name]; have != nil {
+		have.uses++
+		return
+	}
+	have := &destination{Destination: d, uses: 1}
+	p.dests[d.Name] = have
+	for _, part := range d.Parts {
+		if p.usedBy[part.Backend] == nil {
+			p.usedBy[part.Backend] = map[string]bool{}
+		}
+		p.usedBy[part.Backend][d.Name] = true
+	}
+	touched[d.Name] = true
+	p.assignment(have, c)
+}
+
+// claim makes a frontend one of those behind an address, and tells whether that
+// is news. An address that another service has is taken over.
+func (p *plan) claim(vip netip.AddrPort, k model.FrontendKey) bool {
+	delete(p.leaving.vips[vip], k)
+	behind := p.vips[vip]
+	if behind == nil {
+		behind = map[model.FrontendKey]bool{}
+		p.vips[vip] = behind
+	}
+	maps.DeleteFunc(behind, func(other model.FrontendKey, _ bool) bool { return other.Backend() != k.Backend() })
+	if behind[k] {
+		return false
+	}
+	behind[k] = true
+	return true
+}
+
+// leaveVIPs notes the addresses that a frontend no longer has.
+func (p *plan) leaveVIPs(old, f *model.Frontend) {
+	for _, addr := range old.VIPs {
+		if !slices.Contains(f.VIPs, addr) {
+			p.leaveVIP(netip.AddrPortFrom(addr.Unmap(), old.Key.Port), old.Key)
+		}
+	}
+}
+
+func (p *plan) leaveVIP(vip netip.AddrPort, k model.FrontendKey) {
+	if p.leaving.vips[vip] == nil {
+		p.leaving.vips[vip] = map[model.FrontendKey]bool{}
+	}
+	p.leaving.vips[vip][k] = true
+}
+
+// listen makes the listener of an address from the frontends behind it, or
+// removes it when there are none.
+func (p *plan) listen(vip netip.AddrPort, c *change) {
+	behind := slices.SortedFunc(maps.Keys(p.vips[vip]), func(a, b model.FrontendKey) int {
+		return strings.Compare(a.ClientNamespace, b.ClientNamespace)
+	})
+	var fs []*model.Frontend
+	for _, k := range behind {
+		fs = append(fs, p.frontends[k].Frontend)
+	}
+	if len(fs) == 0 {
+		delete(p.vips, vip)
+		c.remove(listeners, translate.VIPName(vip))
+		return
+	}
+	c.put(listeners, translate.VIPName(vip), translate.VIP(vip, fs, p.opts), fs[0].Origin)
+}
+
+// workload makes the listener in a workload's network namespace. Workloads that
+// share the network namespace share the listener.
+func (p *plan) workload(k model.WorkloadKey, w *model.Workload, c *change) {
+	old := p.pods[k]
+	if w == nil || w.Place == nil || w.Place.Mount == "" {
+		if old != nil {
+			p.leaving.workloads[k] = true
+		}
+		return
+	}
+	delete(p.leaving.workloads, k)
+	mount := w.Place.Mount
+	if old != nil && old.Place.Mount != mount {
+		p.leaveMount(old.Place.Mount, k)
+	}
+	p.pods[k] = w
+	delete(p.leaving.mounts[mount], k)
+	if p.mounts[mount] == nil {
+		p.mounts[mount] = map[model.WorkloadKey]bool{}
+		c.put(listeners, mount, translate.Pod(mount), w.Origin)
+	}
+	p.mounts[mount][k] = true
+}
+
+func (p *plan) leaveMount(mount string, k model.WorkloadKey) {
+	if p.leaving.mounts[mount] == nil {
+		p.leaving.mounts[mount] = map[model.WorkloadKey]bool{}
+	}
+	p.leaving.mounts[mount][k] = true
+}

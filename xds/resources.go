@@ -1,0 +1,83 @@
+package xds
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	// Linked in so that what is packed in resources can be printed.
+	_ "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/xds/translate"
+)
+
+// Resources are the Envoy resources that a mesh makes, each kind sorted by name.
+type Resources struct {
+	Clusters  []proto.Message
+	Endpoints []proto.Message
+	Listeners []proto.Message
+	Routes    []proto.Message
+}
+
+// Translate returns all resources that a mesh makes, with the workloads' mounts
+// below [DefaultNetnsDir].
+func Translate(m *model.Mesh) Resources { return TranslateIn(m, DefaultNetnsDir) }
+
+// TranslateIn is [Translate] with the workloads' mounts below a folder.
+func TranslateIn(m *model.Mesh, netnsDir string) Resources {
+	c := newPlan(translate.Options{NetnsDir: netnsDir}).grow(m.All())
+	return Resources{
+		Clusters:  c.messages(clusters),
+		Endpoints: c.messages(endpoints),
+		Listeners: c.messages(listeners),
+		Routes:    c.messages(routes),
+	}
+}
+
+func (c *change) messages(k kind) []proto.Message {
+	out := []proto.Message{}
+	for _, name := range slices.Sorted(maps.Keys(c.set[k])) {
+		if m, err := c.set[k][name].wire.GetResource().UnmarshalNew(); err == nil {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// MarshalJSON gives the resources by kind, in Envoy's own JSON. The same mesh
+// gives the same bytes.
+func (r Resources) MarshalJSON() ([]byte, error) {
+	out := map[string][]json.RawMessage{}
+	for name, ms := range map[string][]proto.Message{
+		"clusters": r.Clusters, "endpoints": r.Endpoints, "listeners": r.Listeners, "routes": r.Routes,
+	} {
+		out[name] = []json.RawMessage{}
+		for _, m := range ms {
+			b, err := stableJSON(m)
+			if err != nil {
+				return nil, fmt.Errorf("write %s as JSON: %w", name, err)
+			}
+			out[name] = append(out[name], b)
+		}
+	}
+	return json.Marshal(out)
+}
+
+// stableJSON undoes the white space that protojson varies on purpose.
+func stableJSON(m proto.Message) ([]byte, error) {
+	b, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	err = json.Compact(&out, b)
+	return out.Bytes(), err
+}

@@ -1,0 +1,147 @@
+package xds
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/server/delta/v3"
+	"google.golang.org/grpc"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/xds/translate"
+)
+
+// DefaultNetnsDir is the folder of the workloads' mounts when none is configured.
+const DefaultNetnsDir = "/run/sluice/netns"
+
+// retryEvery is the time between attempts at listeners that Envoy rejected.
+const retryEvery = 10 * time.Second
+
+// Config is what a server needs.
+type Config struct {
+	// Socket is the path of the unix socket to serve on. A socket that is there is
+	// replaced.
+	Socket string
+	// Owner is the uid that may connect, besides root: Envoy's.
+	Owner int
+	// NetnsDir is the folder of the workloads' mounts, <run-dir>/netns.
+	NetnsDir string
+	Log      *slog.Logger
+}
+
+// Server keeps Envoy up to date with the mesh. Its methods may be called
+// concurrently.
+type Server struct {
+	cfg   Config
+	store *store
+
+	planning sync.Mutex
+	plan     *plan
+}
+
+// NewServer returns a server that holds no mesh yet. It sends nothing, and so
+// leaves a running Envoy with what it has, until the first Prepare.
+func NewServer(cfg Config) *Server {
+	if cfg.NetnsDir == "" {
+		cfg.NetnsDir = DefaultNetnsDir
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	return &Server{
+		cfg:   cfg,
+		store: newStore(cfg.Log),
+		plan:  newPlan(translate.Options{NetnsDir: cfg.NetnsDir}),
+	}
+}
+
+// Run serves until ctx is done.
+func (s *Server) Run(ctx context.Context) error {
+	l, err := listen(s.cfg.Socket, s.cfg.Owner)
+	if err != nil {
+		return err
+	}
+	b := &bridge{store: s.store, pending: map[*discoveryv3.DeltaDiscoveryRequest]int64{}}
+	g := grpc.NewServer(grpc.MaxRecvMsgSize(256 << 20)) // an Envoy that comes back names all it has
+	discoveryv3.RegisterAggregatedDiscoveryServiceServer(g, ads{handler: delta.NewServer(ctx, b, b)})
+	failed := make(chan error, 1)
+	go func() { failed <- g.Serve(l) }()
+	tick := time.NewTicker(retryEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			g.Stop()
+			<-failed
+			return nil
+		case err := <-failed:
+			return fmt.Errorf("serve xDS on %s: %w", s.cfg.Socket, err)
+		case <-tick.C:
+			s.store.retryListeners()
+		}
+	}
+}
+
+// listen makes the socket in a folder that nobody else can enter, so that there
+// is no moment in which another user could connect, and then moves it.
+func listen(path string, owner int) (net.Listener, error) {
+	private, err := os.MkdirTemp(filepath.Dir(path), ".xds-")
+	if err != nil {
+		return nil, fmt.Errorf("make the xDS socket: %w", err)
+	}
+	defer os.RemoveAll(private)
+	made := filepath.Join(private, "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: made, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("make the xDS socket: %w", err)
+	}
+	l.SetUnlinkOnClose(false)
+	err = errors.Join(os.Chmod(made, 0o600), os.Chown(made, owner, -1), os.Rename(made, path))
+	if err != nil {
+		l.Close()
+		return nil, fmt.Errorf("give the xDS socket to uid %d: %w", owner, err)
+	}
+	return l, nil
+}
+
+// Prepare makes Envoy able to serve what a delta adds or changes: endpoints and
+// clusters first, then routes and listeners. It returns when all connected
+// Envoys have acknowledged, or rejected, what was sent; at once when none is
+// connected. What the delta removes goes on being served until Retire.
+//
+// The first Prepare brings the whole mesh: whatever Envoy holds beyond it is
+// removed by the first Retire.
+func (s *Server) Prepare(ctx context.Context, d *model.Delta) error {
+	s.planning.Lock()
+	defer s.planning.Unlock()
+	c := s.plan.grow(d)
+	first := s.await(ctx, s.store.publish(c, clusters, endpoints))
+	// Also when Envoy did not answer in time: what is published is sent whenever it
+	// comes back, and nothing is lost.
+	then := s.await(ctx, s.store.publish(c, listeners, routes))
+	return errors.Join(cmp.Or(first, then), c.err)
+}
+
+// Retire removes what a delta removes, and what earlier ones left behind: first
+// listeners, and when Envoy has let go of them, clusters.
+func (s *Server) Retire(ctx context.Context, d *model.Delta) error {
+	s.planning.Lock()
+	defer s.planning.Unlock()
+	s.plan.note(d)
+	c := s.plan.shrink()
+	news := s.store.publish(c, endpoints, listeners)
+	s.store.remove(c, listeners, routes)
+	s.store.finish()
+	first := cmp.Or(s.await(ctx, news), s.awaitIdle(ctx, listeners, routes))
+	s.store.remove(c, clusters, endpoints)
+	return errors.Join(cmp.Or(first, s.awaitIdle(ctx, clusters)), c.err)
+}

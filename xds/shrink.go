@@ -1,0 +1,117 @@
+package xds
+
+import (
+	"net/netip"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/xds/translate"
+)
+
+// note marks what a delta removes as leaving, and takes nothing in.
+func (p *plan) note(d *model.Delta) {
+	for k, f := range d.Frontends {
+		if p.frontends[k] != nil && (f == nil || f.HTTP == nil) {
+			p.leaving.frontends[k] = true
+		}
+	}
+	for k, w := range d.Workloads {
+		if p.pods[k] != nil && (w == nil || w.Place == nil) {
+			p.leaving.workloads[k] = true
+		}
+	}
+	for k, b := range d.Backends {
+		if b == nil {
+			p.leaving.backends[k] = true
+		}
+	}
+	for k, e := range d.Endpoints {
+		if e == nil {
+			p.leaving.endpoints[k] = true
+		}
+	}
+}
+
+// shrink removes all that was noted as leaving.
+func (p *plan) shrink() *change {
+	c := newChange()
+	l := p.leaving
+	p.leaving = newLeaving()
+	for k := range l.frontends {
+		p.dropFrontend(k, &l, c)
+	}
+	vips := map[netip.AddrPort]bool{}
+	for vip, keys := range l.vips {
+		for k := range keys {
+			delete(p.vips[vip], k)
+			vips[vip] = true
+		}
+	}
+	for vip := range vips {
+		p.listen(vip, c)
+	}
+	p.dropWorkloads(&l, c)
+	for k := range l.backends {
+		delete(p.backends, k)
+	}
+	for k := range l.endpoints {
+		delete(p.endpoints, k)
+		p.assignments(k, c)
+	}
+	for _, name := range l.dests {
+		p.release(name, c)
+	}
+	return c
+}
+
+func (p *plan) dropFrontend(k model.FrontendKey, l *leaving, c *change) {
+	f := p.frontends[k]
+	delete(p.frontends, k)
+	for _, addr := range f.VIPs {
+		vip := netip.AddrPortFrom(addr.Unmap(), k.Port)
+		if p.vips[vip][k] {
+			if l.vips[vip] == nil {
+				l.vips[vip] = map[model.FrontendKey]bool{}
+			}
+			l.vips[vip][k] = true
+		}
+	}
+	l.dests = append(l.dests, f.dests...)
+	c.remove(routes, translate.RoutesName(k))
+}
+
+func (p *plan) dropWorkloads(l *leaving, c *change) {
+	for k := range l.workloads {
+		mount := p.pods[k].Place.Mount
+		if l.mounts[mount] == nil {
+			l.mounts[mount] = map[model.WorkloadKey]bool{}
+		}
+		l.mounts[mount][k] = true
+		delete(p.pods, k)
+	}
+	for mount, keys := range l.mounts {
+		for k := range keys {
+			delete(p.mounts[mount], k)
+		}
+		if len(keys) > 0 && len(p.mounts[mount]) == 0 {
+			delete(p.mounts, mount)
+			c.remove(listeners, mount)
+		}
+	}
+}
+
+// release counts one use of a destination less, and removes it with the last.
+func (p *plan) release(name string, c *change) {
+	d := p.dests[name]
+	if d.uses--; d.uses > 0 {
+		return
+	}
+	delete(p.dests, name)
+	for _, part := range d.Parts {
+		delete(p.usedBy[part.Backend], name)
+		if len(p.usedBy[part.Backend]) == 0 {
+			delete(p.usedBy, part.Backend)
+		}
+	}
+	c.remove(clusters, name)
+	c.remove(endpoints, name)
+}

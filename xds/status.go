@@ -1,0 +1,65 @@
+package xds
+
+import (
+	"cmp"
+	"slices"
+
+	"sluice.io/sluice/model"
+)
+
+// Status is what a server knows of the Envoys that it serves.
+type Status struct {
+	// Connected tells that at least one Envoy has a stream open.
+	Connected bool `json:"connected"`
+	// Version is the version of the Envoy that connected last.
+	Version string `json:"version,omitempty"`
+	// Synced tells that every connected Envoy has all that it asks for.
+	Synced bool `json:"synced"`
+	// Resources counts resources by kind: clusters, endpoints, listeners, routes.
+	Resources map[string]int `json:"resources"`
+	// Rejected are the resources that Envoy does not take; it goes on with the
+	// last version of each that it took.
+	Rejected []Rejection `json:"rejected,omitempty"`
+}
+
+// Rejection is a resource that Envoy does not take.
+type Rejection struct {
+	Kind   string       `json:"kind"`
+	Name   string       `json:"name"`
+	Origin model.Origin `json:"origin"`
+	// Message is Envoy's own.
+	Message string `json:"message"`
+}
+
+// Status tells the state of the connection to Envoy.
+func (s *Server) Status() Status {
+	st := s.store
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	out := Status{Connected: len(st.streams) > 0, Resources: map[string]int{}}
+	for k := range kinds {
+		out.Resources[k.String()] = len(st.held[k])
+	}
+	out.Synced = out.Connected && st.open[routes]
+	var newest int64 = -1
+	for id, str := range st.streams {
+		if id > newest && str.build != "" {
+			newest, out.Version = id, str.build
+		}
+		for k := range kinds {
+			t := &str.types[k]
+			out.Synced = out.Synced && t.idle() && (t.begun || !k.wildcard())
+			for name, r := range t.rejected {
+				out.Rejected = append(out.Rejected, Rejection{k.String(), name, st.origin(k, name), r.message})
+			}
+		}
+	}
+	sortRejections(out)
+	return out
+}
+
+func sortRejections(s Status) {
+	slices.SortFunc(s.Rejected, func(a, b Rejection) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Message, b.Message))
+	})
+}

@@ -1,0 +1,119 @@
+package bpf
+
+import "github.com/cilium/ebpf"
+
+// The keys and values of the maps, as types.h defines and explains them.
+type (
+	Addr         = tablesAddr
+	WorkloadKey  = tablesWorkloadKey
+	Workload     = tablesWorkload
+	FrontendKey  = tablesFrontendKey
+	Frontend     = tablesFrontend
+	SplitKey     = tablesSplitKey
+	Split        = tablesSplit
+	SplitPart    = tablesSplitPart
+	Group        = tablesGroup
+	SlotKey      = tablesSlotKey
+	Endpoint     = tablesEndpoint
+	NameKey      = tablesNameKey
+	Name         = tablesName
+	Meta         = tablesMeta
+	Tally        = tablesTally
+	Tuple        = tablesTuple
+	Peer         = tablesPeer
+	PeerKey      = tablesPeerKey
+	AffinityKey  = tablesAffinityKey
+	Affinity     = tablesAffinity
+	Request      = tablesRequest
+	Verdict      = tablesVerdict
+	NameKind     = tablesNameKind
+	WorkloadKind = tablesWorkloadKind
+)
+
+// Kinds of workload keys and of names.
+const (
+	KindNetns  = uint32(tablesWorkloadKindKIND_NETNS)
+	KindCgroup = uint32(tablesWorkloadKindKIND_CGROUP)
+
+	NameFrontend = uint32(tablesNameKindNAME_FRONTEND)
+	NameGroup    = uint32(tablesNameKindNAME_GROUP)
+	NameScope    = uint32(tablesNameKindNAME_SCOPE)
+)
+
+// Flags and actions of workloads and frontends.
+const (
+	WorkloadMeshed = uint16(tablesWorkloadFlagWORKLOAD_MESHED)
+	WorkloadShared = uint16(tablesWorkloadFlagWORKLOAD_SHARED)
+
+	ActionPass   = uint8(tablesActionACTION_PASS)
+	ActionKernel = uint8(tablesActionACTION_KERNEL)
+	ActionEnvoy  = uint8(tablesActionACTION_ENVOY)
+
+	FrontendScoped = uint8(tablesFrontendFlagFRONTEND_SCOPED)
+)
+
+// Verdicts of the decision, for tests.
+const (
+	VerdictPass   = uint32(tablesVerdictVERDICT_PASS)
+	VerdictKernel = uint32(tablesVerdictVERDICT_KERNEL)
+	VerdictEnvoy  = uint32(tablesVerdictVERDICT_ENVOY)
+	VerdictRefuse = uint32(tablesVerdictVERDICT_REFUSE)
+	VerdictKept   = uint32(tablesVerdictVERDICT_KEPT)
+)
+
+// MaxParts is the most parts that a weighted frontend can have.
+const MaxParts = len(Split{}.Part)
+
+// Counters are the names of the entries of the map of counters, in order.
+var Counters = [tablesCounterCOUNT_MAX]string{
+	tablesCounterCOUNT_KERNEL_TCP:     "kernelTCP",
+	tablesCounterCOUNT_KERNEL_UDP:     "kernelUDP",
+	tablesCounterCOUNT_ENVOY:          "envoy",
+	tablesCounterCOUNT_REFUSED:        "refused",
+	tablesCounterCOUNT_ENVOY_OWN:      "envoyOwn",
+	tablesCounterCOUNT_HANDOFF:        "handoffs",
+	tablesCounterCOUNT_HANDOFF_NONE:   "handoffsUnknown",
+	tablesCounterCOUNT_HANDOFF_FAILED: "handoffsFailed",
+	tablesCounterCOUNT_ORIGDST:        "originalDestinations",
+	tablesCounterCOUNT_BIND_DENIED:    "bindsDenied",
+}
+
+// Object is one compiled object: the programs of one family of attach points.
+type Object struct {
+	// Name is the family: connect, udp, peername, sockops, origdst or bind.
+	Name string
+	// Load parses the object; it does not touch the kernel.
+	Load func() (*ebpf.CollectionSpec, error)
+}
+
+// Objects returns the objects in the order in which their programs are to be
+// attached: what answers questions about steered sockets comes before what
+// steers them.
+func Objects() []Object {
+	return []Object{
+		{"origdst", loadOrigdst},
+		{"sockops", loadSockops},
+		{"peername", loadPeername},
+		{"bind", loadBind},
+		{"udp", loadUdp},
+		{"connect", loadConnect},
+	}
+}
+
+// Maps returns the specifications of all maps by name.
+func Maps() (map[string]*ebpf.MapSpec, error) {
+	spec, err := loadTables()
+	if err != nil {
+		return nil, err
+	}
+	maps := map[string]*ebpf.MapSpec{}
+	for name, m := range spec.Maps {
+		if len(name) > 3 && name[:3] == "sl_" {
+			maps[name] = m
+		}
+	}
+	return maps, nil
+}
+
+// Selftest parses the object with the test program.
+func Selftest() (*ebpf.CollectionSpec, error) { return loadSelftest() }

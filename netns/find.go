@@ -1,0 +1,151 @@
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"sluice.io/sluice/model"
+)
+
+// The reasons for which a workload is not placed.
+var (
+	// ErrAbsent: what was declared is not there (yet).
+	ErrAbsent = errors.New("not there yet")
+	// ErrNotNetns: the declared path is something else than a network namespace.
+	ErrNotNetns = errors.New("not a network namespace")
+	// ErrNodeNetns: the declared path is the node's own network namespace.
+	ErrNodeNetns = errors.New("the node's own network namespace")
+	// ErrTaken: another workload has this place.
+	ErrTaken = errors.New("declared twice")
+)
+
+// identity tells whether a workload is still where it was found. While we hold
+// a mount of the network namespace, the kernel does not reuse its inode.
+type identity struct {
+	dev, ino uint64 // of the network namespace
+	cgroup   uint64 // the cgroup's id; zero for a workload declared by netns
+}
+
+// found is a workload's place with its network namespace open.
+type found struct {
+	netns    *os.File
+	identity identity
+	place    model.Place
+}
+
+func (f *found) Close() { f.netns.Close() }
+
+func (f *found) what(w *model.Workload) string {
+	if f.place.CgroupID != 0 {
+		return "cgroup " + w.Cgroup
+	}
+	return "the network namespace"
+}
+
+// find opens the network namespace of a workload.
+func find(w *model.Workload) (*found, error) {
+	path, cgroup, err := netnsPath(w)
+	if err != nil {
+		return nil, err
+	}
+	file, id, err := openNetns(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &found{netns: file, identity: id}
+	f.identity.cgroup = cgroup
+	if err := f.locate(w); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// locate fills in the place of an open network namespace.
+func (f *found) locate(w *model.Workload) error {
+	node, err := stat(ownNetns)
+	if err != nil {
+		return err
+	}
+	own := node.dev == f.identity.dev && node.ino == f.identity.ino
+	if own && f.identity.cgroup == 0 {
+		return fmt.Errorf("%s is %w: declare the workload by its cgroup", w.Netns, ErrNodeNetns)
+	}
+	if own {
+		f.place.CgroupID = f.identity.cgroup
+	}
+	f.place.Cookie, err = cookie(f.netns)
+	return err
+}
+
+// identify is find without opening anything.
+func identify(w *model.Workload) (identity, error) {
+	path, cgroup, err := netnsPath(w)
+	if err != nil {
+		return identity{}, err
+	}
+	id, err := stat(path)
+	id.cgroup = cgroup
+	return id, err
+}
+
+// netnsPath returns the path of a workload's network namespace, and the id of
+// its cgroup if it is declared by one.
+func netnsPath(w *model.Workload) (path string, cgroup uint64, err error) {
+	if w.Netns != "" {
+		return w.Netns, 0, nil
+	}
+	if w.Cgroup == "" {
+		return "", 0, fmt.Errorf("workload %s declares neither netns nor cgroup", w.Key)
+	}
+	dir, err := cgroupDir(w.Cgroup)
+	if err != nil {
+		return "", 0, err
+	}
+	return cgroupNetns(dir)
+}
+
+const ownNetns = "/proc/self/ns/net"
+
+func stat(path string) (identity, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return identity{}, absent(path, err)
+	}
+	return identity{dev: st.Dev, ino: st.Ino}, nil
+}
+
+func absent(path string, err error) error {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("%s is %w", path, ErrAbsent)
+	}
+	return fmt.Errorf("open %s: %w", path, err)
+}
+
+// openNetns opens a network namespace, and makes sure that it is one: while
+// `ip netns add` runs, the path is an empty file for a moment.
+func openNetns(path string) (*os.File, identity, error) {
+	// Not blocking: the path may be a pipe.
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, identity{}, absent(path, err)
+	}
+	file := os.NewFile(uintptr(fd), path)
+	var st unix.Stat_t
+	if kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE); err != nil || kind != unix.CLONE_NEWNET {
+		file.Close()
+		return nil, identity{}, fmt.Errorf("%s is %w", path, ErrNotNetns)
+	}
+	if err := unix.Fstat(fd, &st); err != nil {
+		file.Close()
+		return nil, identity{}, fmt.Errorf("stat %s: %w", path, err)
+	}
+	return file, identity{dev: st.Dev, ino: st.Ino}, nil
+}
+
+// procNetns is the path of a process's network namespace.
+func procNetns(pid string) string { return filepath.Join("/proc", pid, "ns/net") }

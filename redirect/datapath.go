@@ -1,0 +1,123 @@
+package redirect
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/rlimit"
+
+	"sluice.io/sluice/model"
+)
+
+// Datapath is the open data path. Its methods are safe for concurrent use.
+type Datapath struct {
+	cfg  Config
+	maps map[string]*ebpf.Map
+	dir  string // of the maps' pins
+
+	mu      sync.Mutex
+	planner *planner
+	hooks   []hook // loaded, until they are attached
+}
+
+// Open loads the programs, and opens the pinned maps or makes them. What an
+// earlier run attached goes on unchanged: the first Sync replaces it once the
+// maps are right.
+func Open(cfg Config) (*Datapath, error) {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("raise the limit of locked memory (run as root?): %w", err)
+	}
+	if err := mountBPFFS(cfg.BPFFS); err != nil {
+		return nil, err
+	}
+	maps, dir, err := openMaps(cfg)
+	if err != nil {
+		return nil, err
+	}
+	have := newTables()
+	for _, t := range have.all() {
+		if err := t.load(maps[t.mapName()]); err != nil {
+			closeMaps(maps)
+			return nil, err
+		}
+	}
+	hooks, err := loadHooks(cfg, maps)
+	if err != nil {
+		closeMaps(maps)
+		return nil, err
+	}
+	return &Datapath{cfg: cfg, maps: maps, dir: dir, planner: newPlanner(have), hooks: hooks}, nil
+}
+
+// Sync makes the maps hold exactly this mesh, disturbing nothing that stays the
+// same, and then attaches the programs if this Datapath has not yet: so no
+// connection ever meets half-filled maps.
+func (d *Datapath) Sync(m *model.Mesh) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	problems := d.planner.merge(d.planner.replacement(m))
+	d.planner.markAll()
+	if err := d.carryOut(d.planner.plan()); err != nil {
+		return errors.Join(problems, err)
+	}
+	d.planner.settle()
+	if err := d.attach(); err != nil {
+		return errors.Join(problems, err)
+	}
+	// What is swept may serve the programs of an earlier run: not before they
+	// were replaced.
+	return errors.Join(problems, carryOut(d.maps, d.planner.sweep()))
+}
+
+// Apply carries out a change, with work in proportion to it. When it fails, the
+// next Apply or Sync tries again what is missing.
+func (d *Datapath) Apply(delta *model.Delta) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	problems := d.planner.merge(delta)
+	if err := d.carryOut(d.planner.plan()); err != nil {
+		return errors.Join(problems, err)
+	}
+	d.planner.settle()
+	return problems
+}
+
+func (d *Datapath) carryOut(ops []op) error {
+	if err := fits(d.maps, ops); err != nil {
+		return err
+	}
+	return carryOut(d.maps, ops)
+}
+
+func (d *Datapath) attach() error {
+	if d.hooks == nil {
+		return nil
+	}
+	if err := attachAll(d.cfg, d.hooks); err != nil {
+		return err
+	}
+	closeHooks(d.hooks)
+	d.hooks = nil
+	return removeOldLayouts(d.cfg, d.dir)
+}
+
+// Close gives up the handles. Pins, and with them the data path, stay.
+func (d *Datapath) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	closeHooks(d.hooks)
+	d.hooks = nil
+	closeMaps(d.maps)
+	return nil
+}
+
+// Uninstall detaches everything and removes all pins. It does not mind what is
+// gone already. A bpf filesystem that was mounted stays mounted.
+func Uninstall(cfg Config) error {
+	if cfg.BPFFS == "" {
+		return errors.New("uninstall: no pin folder given")
+	}
+	return removePins(cfg.BPFFS)
+}

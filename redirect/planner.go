@@ -1,0 +1,192 @@
+package redirect
+
+import (
+	"cmp"
+	"errors"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"sluice.io/sluice/bpf"
+	"sluice.io/sluice/model"
+)
+
+// vipKey is what a client dials.
+type vipKey struct {
+	addr  netip.Addr
+	port  uint16
+	proto uint8
+}
+
+// groupKey is one backend's endpoints of one address family.
+type groupKey struct {
+	backend model.BackendKey
+	family  family
+}
+
+func (k groupKey) String() string { return k.backend.String() + "/" + k.family.String() }
+
+// planner turns changes of the mesh into operations on tables. It remembers
+// what is wanted, what is there, and which parts of the two may differ, so that
+// its work is proportional to the change.
+type planner struct {
+	have *tables
+
+	frontendIDs, groupIDs, scopeIDs *ids
+
+	frontends map[model.FrontendKey]*model.Frontend
+	endpoints map[model.BackendKey]*model.Endpoints
+	workloads map[model.WorkloadKey]*model.Workload
+
+	claims map[vipKey]map[model.FrontendKey]bool            // who wants a VIP
+	uses   map[groupKey]int                                 // parts of frontends that need a group
+	places map[bpf.WorkloadKey]map[model.WorkloadKey]uint16 // who is found at a place, with its flags
+
+	dirtyVIPs      map[vipKey]bool
+	dirtyFrontends map[model.FrontendKey]bool
+	dirtyGroups    map[groupKey]bool
+	dirtyPlaces    map[bpf.WorkloadKey]bool
+}
+
+func newPlanner(have *tables) *planner {
+	p := &planner{
+		have:        have,
+		frontendIDs: newIDs(bpf.NameFrontend), groupIDs: newIDs(bpf.NameGroup), scopeIDs: newIDs(bpf.NameScope),
+		frontends:      map[model.FrontendKey]*model.Frontend{},
+		endpoints:      map[model.BackendKey]*model.Endpoints{},
+		workloads:      map[model.WorkloadKey]*model.Workload{},
+		claims:         map[vipKey]map[model.FrontendKey]bool{},
+		uses:           map[groupKey]int{},
+		places:         map[bpf.WorkloadKey]map[model.WorkloadKey]uint16{},
+		dirtyVIPs:      map[vipKey]bool{},
+		dirtyFrontends: map[model.FrontendKey]bool{},
+		dirtyGroups:    map[groupKey]bool{},
+		dirtyPlaces:    map[bpf.WorkloadKey]bool{},
+	}
+	p.restoreIDs()
+	return p
+}
+
+func (p *planner) kinds() map[uint32]*ids {
+	return map[uint32]*ids{bpf.NameFrontend: p.frontendIDs, bpf.NameGroup: p.groupIDs, bpf.NameScope: p.scopeIDs}
+}
+
+// restoreIDs takes the numbers over that an earlier run gave out.
+func (p *planner) restoreIDs() {
+	kinds := p.kinds()
+	for key, name := range p.have.names.rows {
+		if t := kinds[key.Kind]; t != nil {
+			t.restore(fromName(name), key.Id)
+		}
+	}
+	meta := p.have.meta.rows[0]
+	p.frontendIDs.next = max(p.frontendIDs.next, meta.NextFrontend)
+	p.groupIDs.next = max(p.groupIDs.next, meta.NextGroup)
+	p.scopeIDs.next = max(p.scopeIDs.next, meta.NextScope)
+}
+
+// merge notes what a delta wants. Frontends that cannot be planned keep their
+// last good state, and are told of in the error.
+func (p *planner) merge(d *model.Delta) error {
+	var errs []error
+	for _, key := range sortedKeysFunc(d.Frontends, frontendOrder) {
+		if err := p.mergeFrontend(key, d.Frontends[key]); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for key, e := range d.Endpoints {
+		p.mergeEndpoints(key, e)
+	}
+	for key, w := range d.Workloads {
+		p.mergeWorkload(key, w)
+	}
+	return errors.Join(errs...)
+}
+
+// replacement is the delta that leads from what is wanted now to a mesh.
+func (p *planner) replacement(m *model.Mesh) *model.Delta {
+	d := m.All()
+	for key := range p.frontends {
+		if m.Frontends[key] == nil {
+			d.Frontends[key] = nil
+		}
+	}
+	for key := range p.endpoints {
+		if m.Endpoints[key] == nil {
+			d.Endpoints[key] = nil
+		}
+	}
+	for key := range p.workloads {
+		if m.Workloads[key] == nil {
+			d.Workloads[key] = nil
+		}
+	}
+	return d
+}
+
+// plan returns the operations that make the tables hold what is wanted.
+func (p *planner) plan() []op {
+	var ops []op
+	for _, key := range sortedKeysFunc(p.dirtyGroups, groupOrder) {
+		p.planGroup(&ops, key)
+	}
+	for _, key := range sortedKeysFunc(p.dirtyFrontends, frontendOrder) {
+		p.planSplits(&ops, key)
+	}
+	for _, key := range sortedKeysFunc(p.dirtyVIPs, vipOrder) {
+		p.planVIP(&ops, key)
+	}
+	for _, key := range sortedKeysFunc(p.dirtyPlaces, placeOrder) {
+		p.planPlace(&ops, key)
+	}
+	p.planIDs(&ops)
+	slices.SortStableFunc(ops, func(a, b op) int { return cmp.Compare(a.phase, b.phase) })
+	return ops
+}
+
+func (p *planner) planIDs(ops *[]op) {
+	for _, kind := range []*ids{p.frontendIDs, p.groupIDs, p.scopeIDs} {
+		kind.plan(ops, p.have.names)
+	}
+	p.have.meta.put(ops, phaseMeta, 0, bpf.Meta{
+		NextFrontend: p.frontendIDs.next, NextGroup: p.groupIDs.next, NextScope: p.scopeIDs.next,
+	})
+}
+
+// settle is called when a plan has been carried out to its end.
+func (p *planner) settle() {
+	clear(p.dirtyVIPs)
+	clear(p.dirtyFrontends)
+	clear(p.dirtyGroups)
+	clear(p.dirtyPlaces)
+	for _, kind := range p.kinds() {
+		kind.settle()
+	}
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+func sortedKeysFunc[K comparable, V any](m map[K]V, order func(a, b K) int) []K {
+	return slices.SortedFunc(maps.Keys(m), order)
+}
+
+func frontendOrder(a, b model.FrontendKey) int {
+	return cmp.Or(
+		cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Port, b.Port),
+		cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.ClientNamespace, b.ClientNamespace))
+}
+
+func groupOrder(a, b groupKey) int {
+	return cmp.Or(
+		cmp.Compare(a.backend.Namespace, b.backend.Namespace), cmp.Compare(a.backend.Name, b.backend.Name),
+		cmp.Compare(a.backend.Port, b.backend.Port), cmp.Compare(a.backend.Protocol, b.backend.Protocol),
+		cmp.Compare(a.family, b.family))
+}
+
+func vipOrder(a, b vipKey) int {
+	return cmp.Or(a.addr.Compare(b.addr), cmp.Compare(a.port, b.port), cmp.Compare(a.proto, b.proto))
+}
+
+func placeOrder(a, b bpf.WorkloadKey) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Id, b.Id))
+}

@@ -39,7 +39,7 @@ func (r *Resolver) attachTo(p parent, rt *route) attachment {
 	case len(a.ports) > 0:
 		return a
 	case len(unfit) > 0:
-		return refuse(reasonNoMatchingParent, "a %s does not fit port %s of Service %s", rt.ref.Kind, strings.Join(unfit, ", "), s.name)
+		return refuse(reasonNoMatchingParent, "%s does not fit port %s of Service %s", rt.article(), strings.Join(unfit, ", "), s.name)
 	}
 	return refuse(reasonNoMatchingParent, "Service %s has no port %s", s.name, p.wish())
 }

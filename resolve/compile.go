@@ -55,12 +55,12 @@ func (c *compiler) where() string {
 
 // drop leaves the rule out.
 func (c *compiler) drop(f *finding) {
-	c.out.dropped = append(c.out.dropped, finding{f.reason, c.where() + ": " + f.message})
+	c.out.dropped = append(c.out.dropped, finding{c.where(), f.reason, f.message})
 }
 
 // unresolved notes a reference of the rule that leads nowhere.
 func (c *compiler) unresolved(reason, format string, args ...any) {
-	c.out.unresolved = append(c.out.unresolved, finding{reason, c.where() + ": " + fmt.Sprintf(format, args...)})
+	c.out.unresolved = append(c.out.unresolved, finding{c.where(), reason, fmt.Sprintf(format, args...)})
 }
 
 // note tells the operator something about the rule.
@@ -80,12 +80,12 @@ func (c *compiler) finish(rules int) *compiled {
 
 // unsupported is the finding for a value that cannot be used.
 func unsupported(format string, args ...any) *finding {
-	return &finding{reasonUnsupportedValue, fmt.Sprintf(format, args...)}
+	return &finding{reason: reasonUnsupportedValue, message: fmt.Sprintf(format, args...)}
 }
 
 // incompatible is the finding for filters that exclude each other.
 func incompatible(format string, args ...any) *finding {
-	return &finding{reasonIncompatibleFilters, fmt.Sprintf(format, args...)}
+	return &finding{reason: reasonIncompatibleFilters, message: fmt.Sprintf(format, args...)}
 }
 
 // checkRegex refuses what Envoy's engine (RE2, whose syntax is Go's) refuses.

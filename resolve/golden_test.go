@@ -148,7 +148,13 @@ func dump[K key, V any](t *testing.T, m map[K]V, prefixes []string) []byte {
 		if err := doc.Encode(map[string]any{k.String(): fold(fields)}); err != nil {
 			t.Fatal(err)
 		}
-		flow(&doc)
+		for _, c := range doc.Content {
+			for _, v := range c.Content {
+				flow(v)
+			}
+			flow(c)
+			c.Style = 0
+		}
 		enc := yamlv3.NewEncoder(&b)
 		enc.SetIndent(2)
 		if err := enc.Encode(&doc); err != nil {

@@ -89,15 +89,23 @@ func redirects(filters []model.HTTPFilter) bool {
 	return false
 }
 
-// locationPort is the port to write into the Location header, for clients that
-// dialled the given port over plain HTTP; zero means none.
+// locationPort is the port to write into the Location header for clients that
+// dialled the given port over plain HTTP; zero means none. The usual port of the
+// scheme is not written, unless the request's own Host header would bring
+// another one with it.
 func locationPort(r *model.Redirect, dialled uint16) uint16 {
+	usual := uint16(80)
+	if r.Scheme == "https" {
+		usual = 443
+	}
 	port := r.Port
-	if port == 0 && r.Scheme == "" {
+	switch {
+	case port == 0 && r.Scheme != "":
+		port = usual
+	case port == 0:
 		port = dialled
 	}
-	switch {
-	case r.Scheme == "https" && port == 443, r.Scheme != "https" && port == 80:
+	if port == usual && (r.Host != "" || dialled == 80) {
 		return 0
 	}
 	return port

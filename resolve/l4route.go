@@ -1,8 +1,6 @@
 package resolve
 
 import (
-	"fmt"
-
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
@@ -61,7 +59,7 @@ func (c *compiler) l4Route(rules []l4Rule) *compiled {
 		c.out.l4 = l4
 	}
 	if c.out.l4 == nil {
-		c.out.rejected = unsupported("%s", fmt.Sprintf("a %s needs a rule", c.route.ref.Kind))
+		c.out.rejected = unsupported("%s needs a rule", c.route.article())
 	}
 	return c.out
 }

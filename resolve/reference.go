@@ -45,7 +45,7 @@ func (c *compiler) lookup(what string, ref gatewayv1.BackendObjectReference) (mo
 	}
 	for _, sp := range s.ports {
 		if sp.port == k.port {
-			return fail(reasonUnsupportedProtocol, "port %d of Service %s speaks %s, a %s needs %s", k.port, n, sp.protocol, c.route.ref.Kind, k.protocol)
+			return fail(reasonUnsupportedProtocol, "port %d of Service %s speaks %s, %s needs %s", k.port, n, sp.protocol, c.route.article(), k.protocol)
 		}
 	}
 	return fail(reasonBackendNotFound, "Service %s has no port %d", n, k.port)

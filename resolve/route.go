@@ -56,9 +56,10 @@ type loss struct {
 	older bool
 }
 
-// finding is a reason, as conditions have them, and a message.
+// finding is a reason, as conditions have them, and a message; where says in
+// which rule, if in one.
 type finding struct {
-	reason, message string
+	where, reason, message string
 }
 
 func (rt *route) protocol() model.Protocol {
@@ -66,6 +67,16 @@ func (rt *route) protocol() model.Protocol {
 		return model.UDP
 	}
 	return model.TCP
+}
+
+// article names the route's kind with its article.
+func (rt *route) article() string { return withArticle(rt.ref.Kind) }
+
+func withArticle(kind string) string {
+	if kind == kindHTTPRoute {
+		return "an " + kind
+	}
+	return "a " + kind
 }
 
 func (rt *route) http() bool { return rt.rank >= rankHTTP }

@@ -68,15 +68,17 @@ func (r *Resolver) statusOf(ref model.ObjectRef) *model.Status {
 	switch ref.Kind {
 	case kindService:
 		if s := r.services[nameOf(ref)]; s != nil {
-			return complaint(s.origin, append(slices.Clip(s.problems), r.lostAddresses(s)...))
+			usable := s.kind != clusterService || len(s.vips) > 0
+			return complaint(s.origin, usable, append(slices.Clip(s.problems), r.lostAddresses(s)...))
 		}
 	case kindEndpointSlice:
 		if s := r.slices[nameOf(ref)]; s != nil {
-			return complaint(s.origin, s.problems)
+			return complaint(s.origin, len(s.ports) > 0 && len(s.endpoints) > 0, s.problems)
 		}
 	case kindWorkload:
 		if w := r.workloads[nameOf(ref)]; w != nil {
-			return complaint(w.made.Origin, append(slices.Clip(w.problems), r.lostPlace(w)...))
+			lost := r.lostPlace(w)
+			return complaint(w.made.Origin, w.place != "" && lost == nil, append(slices.Clip(w.problems), lost...))
 		}
 	default:
 		if rt := r.routes[ref]; rt != nil {
@@ -86,20 +88,28 @@ func (r *Resolver) statusOf(ref model.ObjectRef) *model.Status {
 	return nil
 }
 
-// complaint is the status of an object without parents, when it has problems.
-func complaint(origin model.Origin, problems []finding) *model.Status {
+// complaint is the status of an object without parents, when it has problems:
+// they leave it usable in part, or not at all.
+func complaint(origin model.Origin, usable bool, problems []finding) *model.Status {
 	if len(problems) == 0 {
 		return nil
 	}
 	f := merge("", problems)
-	return &model.Status{Origin: origin, Conditions: []model.Condition{f.condition(conditionAccepted, false)}}
+	st := &model.Status{Origin: origin}
+	if !usable {
+		st.Conditions = []model.Condition{f.condition(conditionAccepted, false)}
+		return st
+	}
+	ok := finding{reason: reasonAccepted, message: "the object is used as far as it can be"}
+	st.Conditions = []model.Condition{ok.condition(conditionAccepted, true), f.condition(conditionPartiallyInvalid, true)}
+	return st
 }
 
 func (r *Resolver) lostAddresses(s *service) []finding {
 	var fs []finding
 	for _, a := range s.wanted {
 		if h := r.holders[a]; h != s.name {
-			fs = append(fs, finding{reasonAddressInUse, fmt.Sprintf(
+			fs = append(fs, finding{reason: reasonAddressInUse, message: fmt.Sprintf(
 				"cluster address %s belongs to %s, which came first: give this Service another", a, objectAt(r.services[h].origin))})
 		}
 	}
@@ -111,7 +121,7 @@ func (r *Resolver) lostPlace(w *workload) []finding {
 		return nil
 	}
 	if t := r.tenant(w.place); t != w {
-		return []finding{{reasonInvalid, fmt.Sprintf("%s belongs to %s, which came first", w.place, objectAt(t.made.Origin))}}
+		return []finding{{reason: reasonInvalid, message: fmt.Sprintf("%s belongs to %s, which came first", w.place, objectAt(t.made.Origin))}}
 	}
 	return nil
 }
@@ -152,23 +162,12 @@ func (rt *route) accepted(p parent, at attachment) (model.Condition, *finding) {
 	if rt.compiled.rejected != nil {
 		return rt.compiled.rejected.condition(conditionAccepted, false), nil
 	}
-	var conflicts []finding
-	outranked := 0
-	for _, k := range at.ports {
-		l, ok := rt.losses[p.group][k]
-		switch {
-		case ok && l.older:
-			conflicts = append(conflicts, finding{reasonOlderRoute, fmt.Sprintf("%s takes port %d: it is older, or first by name", objectAt(l.to), k.port)})
-		case ok:
-			outranked++
-			conflicts = append(conflicts, finding{reasonConflicted, fmt.Sprintf("%s takes port %d: a %s goes before a %s", objectAt(l.to), k.port, l.to.Object.Kind, rt.ref.Kind)})
-		}
-	}
+	conflicts, outranked := rt.conflicts(p, at)
 	if outranked > 0 && outranked == len(at.ports) {
 		f := merge("", conflicts)
 		return f.condition(conditionAccepted, false), nil
 	}
-	ok := finding{reasonAccepted, "the route is in force"}
+	ok := finding{reason: reasonAccepted, message: "the route is in force"}
 	if len(conflicts) == len(at.ports) {
 		ok.message = "the route is valid, but not in force: see Conflicted"
 	}
@@ -183,12 +182,31 @@ func (rt *route) accepted(p parent, at attachment) (model.Condition, *finding) {
 	return accepted, &f
 }
 
+// conflicts lists the ports that other routes took, and counts those that went to
+// a more specific kind of route.
+func (rt *route) conflicts(p parent, at attachment) (fs []finding, outranked int) {
+	for _, k := range at.ports {
+		l, ok := rt.losses[p.group][k]
+		switch {
+		case !ok:
+		case l.older:
+			fs = append(fs, finding{reason: reasonOlderRoute, message: fmt.Sprintf(
+				"%s takes port %d: it is older, or first by name", objectAt(l.to), k.port)})
+		default:
+			outranked++
+			fs = append(fs, finding{reason: reasonConflicted, message: fmt.Sprintf(
+				"%s takes port %d: %s goes before %s", objectAt(l.to), k.port, withArticle(l.to.Object.Kind), rt.article())})
+		}
+	}
+	return fs, outranked
+}
+
 func (rt *route) resolvedRefs() model.Condition {
 	if len(rt.compiled.unresolved) > 0 {
 		f := merge("", rt.compiled.unresolved)
 		return f.condition(conditionResolvedRefs, false)
 	}
-	ok := finding{reasonResolvedRefs, "all references lead somewhere"}
+	ok := finding{reason: reasonResolvedRefs, message: "all references are resolved"}
 	return ok.condition(conditionResolvedRefs, true)
 }
 
@@ -199,16 +217,21 @@ func (f *finding) condition(kind string, status bool) model.Condition {
 // maxListed bounds how many findings one message lists.
 const maxListed = 8
 
-// merge makes one finding of several: the first one's reason, and all messages.
+// merge makes one finding of several: the first one's reason, and all messages,
+// by rule.
 func merge(prefix string, fs []finding) finding {
-	msgs := make([]string, 0, min(len(fs), maxListed)+1)
-	for _, f := range fs[:min(len(fs), maxListed)] {
+	listed := fs[:min(len(fs), maxListed)]
+	msgs := make([]string, 0, len(listed)+1)
+	for i, f := range listed {
+		if f.where != "" && (i == 0 || f.where != listed[i-1].where) {
+			f.message = f.where + ": " + f.message
+		}
 		msgs = append(msgs, f.message)
 	}
-	if more := len(fs) - len(msgs); more > 0 {
+	if more := len(fs) - len(listed); more > 0 {
 		msgs = append(msgs, fmt.Sprintf("and %d more", more))
 	}
-	return finding{fs[0].reason, prefix + strings.Join(msgs, "; ")}
+	return finding{reason: fs[0].reason, message: prefix + strings.Join(msgs, "; ")}
 }
 
 // objectAt names an object and where it stands, for messages.

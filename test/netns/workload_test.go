@@ -166,7 +166,7 @@ func TestRedirectPortDialledByHand(t *testing.T) {
 	}
 	for _, port := range []uint16{15001, 15006} {
 		for _, addr := range []netip.Addr{c.V4, c.V6} {
-			r := c.sock(t, "tcp", "-bind", netip.AddrPortFrom(addr, port).String(), netip.AddrPortFrom(c.Addr(4), 1).String())[0]
+			r := c.sock(t, "tcp", "-bind", netip.AddrPortFrom(addr, port).String(), netip.AddrPortFrom(addr, 1).String())[0]
 			if r.Call != "bind" || r.Err != "EPERM" {
 				t.Errorf("a pod may bind port %d of %s: %+v", port, addr, r)
 			}

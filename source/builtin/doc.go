@@ -24,7 +24,11 @@ type Fault struct {
 type faults []Fault
 
 func (fs *faults) add(path, format string, args ...any) {
-	*fs = append(*fs, Fault{Path: path, Message: fmt.Sprintf(format, args...)})
+	message, _, _ := strings.Cut(fmt.Sprintf(format, args...), ", regex used for validation")
+	if strings.Count(message, "(") > strings.Count(message, ")") {
+		message += ")" // of what was cut
+	}
+	*fs = append(*fs, Fault{Path: path, Message: message})
 }
 
 // all adds one fault for each message.

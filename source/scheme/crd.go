@@ -1,19 +1,19 @@
 package scheme
 
 import (
-	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
-	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
-	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"sluice.io/sluice/crds"
 )
@@ -22,7 +22,7 @@ import (
 type crdSchema struct {
 	structural *schema.Structural
 	values     validation.SchemaValidator
-	rules      *cel.Validator
+	rules      *ruleTree
 }
 
 // schemas are the schemas by kind and version, such as "HTTPRoute/v1". Each is
@@ -71,7 +71,10 @@ func compile(crd *apiextensionsv1.CustomResourceDefinition, version string) (*cr
 		if err != nil {
 			return nil, fmt.Errorf("compile schema of %s/%s: %w", crd.Name, version, err)
 		}
-		rules := cel.NewValidator(structural, true, celconfig.PerCallLimit)
+		rules, err := compileRules(structural)
+		if err != nil {
+			return nil, fmt.Errorf("compile rules of %s/%s: %w", crd.Name, version, err)
+		}
 		return &crdSchema{structural: structural, values: values, rules: rules}, nil
 	}
 	return nil, fmt.Errorf("%s has no version %s", crd.Name, version)
@@ -85,17 +88,29 @@ func (d *Decoder) validate(k *kind, version string, u unstructured) []fault {
 	if err != nil {
 		return []fault{{message: err.Error()}}
 	}
-	var faults []fault
 	unknown := pruning.PruneWithOptions(u, s.structural, true, schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
-	for _, path := range unknown {
-		faults = append(faults, fault{path: path, message: "unknown field" + suggestField(s.structural, path)})
-	}
 	defaulting.PruneNonNullableNullsWithoutDefaults(u, s.structural)
 	defaulting.Default(u, s.structural)
 	errs := validation.ValidateCustomResource(nil, u, s.values)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, s.structural, u)...)
-	if len(faults)+len(errs) == 0 && s.rules != nil {
-		errs, _ = s.rules.Validate(context.Background(), nil, s.structural, u, nil, celconfig.RuntimeCELCostBudget)
+	faults := append(unknownFields(s.structural, unknown, errs), faultsOf(errs)...)
+	if len(faults) == 0 {
+		faults = s.rules.check(u, "")
 	}
-	return append(faults, faultsOf(errs)...)
+	return faults
+}
+
+// unknownFields words the pruned paths, but for those below a value of the wrong
+// type, of which no field can be known.
+func unknownFields(s *schema.Structural, paths []string, errs field.ErrorList) []fault {
+	var faults []fault
+	for _, path := range paths {
+		below := slices.ContainsFunc(errs, func(e *field.Error) bool {
+			return e.Type == field.ErrorTypeTypeInvalid && strings.HasPrefix(path, e.Field)
+		})
+		if !below {
+			faults = append(faults, fault{path: path, message: "unknown field" + suggestField(s, path)})
+		}
+	}
+	return faults
 }

@@ -79,7 +79,9 @@ func (d *Decoder) object(root *syntax.Node) Item {
 	default:
 		d.identified(&it, u, root)
 	}
-	slices.SortStableFunc(it.Findings, func(a, b Finding) int { return cmp.Compare(a.Line, b.Line) })
+	slices.SortFunc(it.Findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Message, b.Message))
+	})
 	return it
 }
 
@@ -143,15 +145,26 @@ func ruleLines(root *syntax.Node) []int {
 // namedRight checks what must hold before an object can be told from others.
 func (it *Item) namedRight(u unstructured, root *syntax.Node) bool {
 	meta, ok := u["metadata"].(map[string]any)
-	if !ok {
-		it.fail(root, "metadata", "missing: an object needs a metadata.name")
+	if !ok && u["metadata"] != nil {
+		it.fail(root, "metadata", "must be a mapping, is "+describe(u["metadata"]))
 		return false
 	}
-	if name, ok := meta["name"].(string); !ok || name == "" {
-		it.fail(root, "metadata.name", "missing: an object needs a name, as text")
-		return false
+	_, ok = it.text(root, meta, "metadata.name", "name", "")
+	return ok
+}
+
+// text reads a field that every object has.
+func (it *Item) text(root *syntax.Node, m map[string]any, path, name, hint string) (string, bool) {
+	text, ok := m[name].(string)
+	switch {
+	case ok && text != "":
+		return text, true
+	case ok || m[name] == nil:
+		it.fail(root, path, "is missing: every object needs apiVersion, kind and metadata.name"+hint)
+	default:
+		it.fail(root, path, "must be text, is "+describe(m[name])+quoteHint(m[name]))
 	}
-	return true
+	return "", false
 }
 
 // refOf reads the object's name leniently; the zero value when it has none of a

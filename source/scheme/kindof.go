@@ -12,20 +12,17 @@ import (
 // with a warning when the object is somebody else's concern, with an error when
 // it looks like a mistake.
 func (it *Item) kindOf(u unstructured, root *syntax.Node) (*kind, bool) {
-	name, ok1 := u["kind"].(string)
-	apiVersion, ok2 := u["apiVersion"].(string)
-	if !ok1 || name == "" {
-		it.fail(root, "kind", "missing: every object needs an apiVersion and a kind, as text")
+	name, ok := it.text(root, u, "kind", "kind", "")
+	if !ok {
 		return nil, false
 	}
-	k := kinds[name]
-	if !ok2 || apiVersion == "" {
+	k, hint := kinds[name], ""
+	if k != nil {
+		hint = "; the apiVersion of " + name + " is " + k.apiVersion()
+	}
+	apiVersion, ok := it.text(root, u, "apiVersion", "apiVersion", hint)
+	if !ok {
 		it.Ref = refOf(u)
-		hint := ""
-		if k != nil {
-			hint = "; for a " + name + " it is " + k.apiVersion()
-		}
-		it.fail(root, "apiVersion", "missing: every object needs an apiVersion and a kind, as text"+hint)
 		return nil, false
 	}
 	group, version := groupOf(apiVersion)
@@ -38,7 +35,7 @@ func (it *Item) kindOf(u unstructured, root *syntax.Node) (*kind, bool) {
 		return nil, false
 	case group != k.group || !slices.Contains(k.versions(), version):
 		it.Ref = refOf(u)
-		it.fail(root, "apiVersion", fmt.Sprintf("%q has no %s: it is %s", apiVersion, name, k.apiVersion()))
+		it.fail(root, "apiVersion", fmt.Sprintf("%q has no %s: it is in %s", apiVersion, name, k.apiVersion()))
 		return nil, false
 	}
 	return k, true

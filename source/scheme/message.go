@@ -2,6 +2,7 @@ package scheme
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -31,7 +32,9 @@ func wording(e *field.Error, path string) string {
 		return fmt.Sprintf("unsupported value %s: %s%s", value(e.BadValue), detail, suggestValue(e.BadValue, detail))
 	case field.ErrorTypeDuplicate:
 		return withDetail("given twice: "+value(e.BadValue), detail)
-	case field.ErrorTypeTypeInvalid, field.ErrorTypeInvalid:
+	case field.ErrorTypeTypeInvalid:
+		return wrongType(detail)
+	case field.ErrorTypeInvalid:
 		if v := value(e.BadValue); v != "" {
 			return fmt.Sprintf("invalid value %s: %s", v, detail)
 		}
@@ -40,6 +43,31 @@ func wording(e *field.Error, path string) string {
 		return withDetail("is not allowed", detail)
 	}
 	return withDetail(e.Type.String(), detail)
+}
+
+var typeDetail = regexp.MustCompile(`^must be of type (\w+): "(\w+)"$`)
+
+// wrongType rewords "must be of type string: "boolean"".
+func wrongType(detail string) string {
+	m := typeDetail.FindStringSubmatch(detail)
+	if m == nil {
+		return detail
+	}
+	want, have, hint := m[1], m[2], ""
+	scalar := have == "boolean" || have == "integer" || have == "number"
+	switch {
+	case want == "string" && scalar:
+		hint = ": put it in quotes"
+	case have == "string" && want != "object" && want != "array":
+		hint = ": is it in quotes?"
+	}
+	return "must be " + typeWords[want] + ", is " + typeWords[have] + hint
+}
+
+// typeWords name the types of JSON schemas as YAML's users do.
+var typeWords = map[string]string{
+	"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
+	"object": "a mapping", "array": "a list", "null": "null",
 }
 
 func withDetail(text, detail string) string {

@@ -56,7 +56,7 @@ func (p *jsonParser) lineOf(offset int) int {
 
 func (p *jsonParser) value(depth int) (*Node, error) {
 	if depth > MaxDepth {
-		return nil, tooDeep()
+		return nil, errors.New(tooDeep)
 	}
 	tok, err := p.dec.Token()
 	if err != nil {
@@ -102,6 +102,4 @@ func (p *jsonParser) composite(n *Node, open json.Delim, depth int) error {
 	return err
 }
 
-func tooDeep() error {
-	return fmt.Errorf("nested more than %d levels deep", MaxDepth)
-}
+var tooDeep = fmt.Sprintf("nested more than %d levels deep", MaxDepth)

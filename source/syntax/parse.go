@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	yamlv2 "go.yaml.in/yaml/v2"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -55,6 +56,27 @@ func parseYAML(text []byte) (*Node, *Error) {
 
 var yamlLine = regexp.MustCompile(`^line (\d+): `)
 
+// problemLine asks the parser's older version for the line of a problem: it
+// tells where the problem is, the newer one where the mapping or list around it
+// starts.
+func problemLine(text []byte, msg string) (line int) {
+	defer func() { _ = recover() }() // a fault of that parser's
+	var into any
+	err := yamlv2.Unmarshal(text, &into)
+	if err == nil {
+		return 0
+	}
+	m := yamlLine.FindStringSubmatch(strings.TrimPrefix(err.Error(), "yaml: "))
+	if m == nil || !strings.HasSuffix(err.Error(), msg) {
+		return 0
+	}
+	line, _ = strconv.Atoi(m[1])
+	if strings.HasPrefix(msg, "did not find expected") {
+		line++ // such errors are counted from 0
+	}
+	return line
+}
+
 // yamlError takes the line out of the parser's message.
 func yamlError(err error, text []byte) *Error {
 	msg := strings.TrimPrefix(err.Error(), "yaml: ")
@@ -62,6 +84,9 @@ func yamlError(err error, text []byte) *Error {
 	if m := yamlLine.FindStringSubmatch(msg); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		msg = msg[len(m[0]):]
+	}
+	if better := problemLine(text, msg); better > 0 {
+		line = better
 	}
 	line = min(max(line, 1), 1+bytes.Count(text, []byte("\n")))
 	return &Error{Line: line, Message: "not valid YAML: " + msg}

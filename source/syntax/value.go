@@ -92,7 +92,7 @@ func (c *converter) value(n *Node) any {
 // within checks the bounds. An anchor that holds itself passes the one on depth.
 func (c *converter) within(n *Node) bool {
 	if c.depth > MaxDepth {
-		c.fail(n, "nested more than %d levels deep, or an anchor holds itself", MaxDepth)
+		c.errs = append(c.errs, &Error{Line: n.Line, Message: tooDeep + ", or an anchor holds itself"})
 		return false
 	}
 	if c.aliases > 0 {

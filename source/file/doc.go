@@ -20,6 +20,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/fsnotify/fsnotify"
+
 	"sluice.io/sluice/source/scheme"
 )
 
@@ -45,6 +47,8 @@ type Folder struct {
 	failed map[string]error
 	// loaded tells that there is a state which a half-written file must not spoil.
 	loaded bool
+	// newWatcher asks the kernel for notifications.
+	newWatcher func() (*fsnotify.Watcher, error)
 }
 
 // New returns a folder. The directory must exist by then.
@@ -62,6 +66,7 @@ func New(dir string, opts Options) (*Folder, error) {
 	}
 	f := &Folder{
 		dir: filepath.Clean(dir), log: log, decoder: scheme.New(), files: map[string]*input{}, tuning: defaultTuning,
+		newWatcher: func() (*fsnotify.Watcher, error) { return fsnotify.NewBufferedWatcher(1024) },
 	}
 	keep := newVault(opts.StateDir, f.dir, f.decoder, log)
 	f.ledger = newLedger(keep, log)

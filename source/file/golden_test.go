@@ -143,11 +143,14 @@ func dump(b source.Batch, state string) string {
 		s.WriteString("problems as before\n")
 	}
 	for _, p := range b.Problems {
-		kind := "problem"
+		kind, at := "problem", p.File
 		if p.Warning {
 			kind = "warning"
 		}
-		fmt.Fprintf(&s, "%s %s:%d: ", kind, p.File, p.Line)
+		if p.Line > 0 {
+			at = fmt.Sprintf("%s:%d", at, p.Line)
+		}
+		fmt.Fprintf(&s, "%s %s: ", kind, at)
 		if p.Object != (model.ObjectRef{}) {
 			fmt.Fprintf(&s, "%s: ", p.Object)
 		}

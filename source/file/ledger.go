@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/equality"
+
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/source"
 	"sluice.io/sluice/source/scheme"
@@ -163,7 +165,7 @@ func (e *entry) wanted() (want *source.Object, good bool) {
 	}
 	c := e.claims[0]
 	if c.item.Object != nil {
-		if e.good == nil || e.good.obj != c.item.Object {
+		if e.good == nil || !same(e.good.obj, c.item.Object) {
 			e.good = &goodState{obj: c.item.Object}
 		}
 		e.good.rules, e.good.doc, e.good.file, e.good.line = relative(c.item), c.doc, c.doc.in.path, c.line()
@@ -174,6 +176,9 @@ func (e *entry) wanted() (want *source.Object, good bool) {
 	}
 	return e.good.at(e.ref, c.doc.in.path, c.line()), false
 }
+
+// same tells that nothing but comments and places changed.
+func same(a, b source.KubeObject) bool { return a == b || equality.Semantic.DeepEqual(a, b) }
 
 func relative(it *scheme.Item) []int {
 	rules := make([]int, len(it.RuleLines))

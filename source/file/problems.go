@@ -35,8 +35,8 @@ func (l *ledger) itemProblems(all []source.Problem, c claim) []source.Problem {
 		first := e.claims[0]
 		return append(all, source.Problem{
 			Object: c.item.Ref, File: in.path, Line: c.line(),
-			Message: fmt.Sprintf("%s is already defined at %s:%d, which stays: remove or rename one of the two",
-				c.item.Ref, first.doc.in.path, first.line()),
+			Message: fmt.Sprintf("already defined at %s:%d, which stays: remove or rename one of the two",
+				first.doc.in.path, first.line()),
 		})
 	}
 	lastGood := c.item.Broken() && e != nil && e.served != nil

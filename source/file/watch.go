@@ -38,7 +38,7 @@ func (f *Folder) Run(ctx context.Context, out func(source.Batch)) error {
 	if abs, err := filepath.Abs(f.dir); err == nil {
 		w.abs = abs
 	}
-	notify, err := fsnotify.NewBufferedWatcher(1024)
+	notify, err := f.newWatcher()
 	if err != nil {
 		f.log.Warn("no file notifications: files are looked at every few seconds", "err", err)
 	} else {

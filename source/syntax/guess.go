@@ -34,6 +34,9 @@ func Guess(text []byte) Guessed {
 			if key == "kind" {
 				g.Kind = unquote(value)
 			}
+			if inMeta {
+				g.flow(value)
+			}
 		case inMeta && indent == "":
 			indent = own
 			fallthrough
@@ -50,6 +53,18 @@ func (g *Guessed) meta(key, value string) {
 		g.Name = unquote(value)
 	case "namespace":
 		g.Namespace = unquote(value)
+	}
+}
+
+// flow reads metadata in braces, on one line.
+func (g *Guessed) flow(value string) {
+	fields, ok := strings.CutPrefix(strings.TrimSpace(value), "{")
+	if fields, _, closed := strings.Cut(fields, "}"); ok && closed {
+		for field := range strings.SplitSeq(fields, ",") {
+			if key, value, ok := strings.Cut(field, ":"); ok {
+				g.meta(strings.TrimSpace(key), value)
+			}
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sluice.io/sluice/envoy"
+	"sluice.io/sluice/model"
 	"sluice.io/sluice/netns"
 	"sluice.io/sluice/redirect"
 	"sluice.io/sluice/resolve"
@@ -37,6 +38,10 @@ const connectTimeout = 10 * time.Second
 
 // retryInterval is the time after which a failed kernel update is tried again.
 const retryInterval = 2 * time.Second
+
+// quietInterval is how long the input must not have changed before the new lines
+// of objects that only moved are told to the rest.
+const quietInterval = 200 * time.Millisecond
 
 // Config tells the agent where things are.
 type Config struct {
@@ -69,6 +74,8 @@ type Agent struct {
 	state    *state
 	batches  chan source.Batch
 	refresh  chan struct{}
+	// moved are objects of which only file and line changed; see settle.
+	moved map[model.ObjectRef]*source.Object
 }
 
 // New checks the configuration and allocates; it touches neither kernel nor
@@ -95,6 +102,7 @@ func New(cfg Config) (*Agent, error) {
 		state:   newState(),
 		batches: make(chan source.Batch),
 		refresh: make(chan struct{}, 1),
+		moved:   map[model.ObjectRef]*source.Object{},
 	}, nil
 }
 

@@ -21,6 +21,8 @@ func (a *Agent) loop(ctx context.Context) error {
 
 	retry := time.NewTicker(retryInterval)
 	defer retry.Stop()
+	quiet := time.NewTimer(quietInterval)
+	defer quiet.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -30,10 +32,14 @@ func (a *Agent) loop(ctx context.Context) error {
 			return err
 		case b := <-a.batches:
 			a.change(ctx, a.resolve(b))
+			quiet.Reset(quietInterval)
 		case <-a.refresh:
 			d := model.NewDelta()
 			d.Workloads = a.registry.Refresh()
+			a.state.setLost(a.registry.Problems())
 			a.change(ctx, d)
+		case <-quiet.C:
+			a.change(ctx, a.settle())
 		case <-retry.C:
 			a.retry()
 		}
@@ -90,9 +96,27 @@ func (a *Agent) awaitEnvoy(ctx context.Context) {
 }
 
 // resolve turns a batch of changed objects into what changes in the mesh.
+// Objects that only moved in their files wait until the input is quiet.
 func (a *Agent) resolve(b source.Batch) *model.Delta {
-	r := a.resolver.Update(b.Changed)
 	a.state.setProblems(b.Problems)
+	for ref := range b.Changed {
+		delete(a.moved, ref)
+	}
+	maps.Copy(a.moved, b.Moved)
+	return a.update(b.Changed)
+}
+
+// settle tells resolve of the objects that moved. A line added to a file moves
+// all objects below it; nothing but file and line changes for them, so an edit
+// is in force before they are looked at.
+func (a *Agent) settle() *model.Delta {
+	moved := a.moved
+	a.moved = map[model.ObjectRef]*source.Object{}
+	return a.update(moved)
+}
+
+func (a *Agent) update(changed map[model.ObjectRef]*source.Object) *model.Delta {
+	r := a.resolver.Update(changed)
 	a.state.setStatuses(r.Statuses)
 	if len(r.Delta.Workloads) > 0 {
 		declared := r.Delta.Workloads
@@ -106,7 +130,6 @@ func (a *Agent) resolve(b source.Batch) *model.Delta {
 // change carries one delta to Envoy and the kernel. Envoy can serve before the
 // kernel sends it connections, and serves until the kernel has stopped.
 func (a *Agent) change(ctx context.Context, d *model.Delta) {
-	a.state.setLost(a.registry.Problems())
 	if d.Empty() {
 		return
 	}
@@ -147,8 +170,14 @@ func (a *Agent) retry() {
 	}
 }
 
-// keep copies b over a; nil values delete.
+// keep copies one map over another, where nil values delete. The work follows
+// the change, not what is kept.
 func keep[K comparable, V any](to, from map[K]*V) {
-	maps.Copy(to, from)
-	maps.DeleteFunc(to, func(_ K, v *V) bool { return v == nil })
+	for k, v := range from {
+		if v == nil {
+			delete(to, k)
+		} else {
+			to[k] = v
+		}
+	}
 }

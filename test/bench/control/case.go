@@ -42,11 +42,12 @@ type mesh struct {
 	Case
 	parts  []string // the YAML of each route with its service
 	edits  int
+	edited map[int]bool // the routes that were edited
 	random *rand.Rand
 }
 
 func newMesh(c Case) *mesh {
-	m := &mesh{Case: c, parts: make([]string, c.Routes), random: rand.New(rand.NewPCG(1, uint64(c.Routes)))}
+	m := &mesh{Case: c, parts: make([]string, c.Routes), edited: map[int]bool{}, random: rand.New(rand.NewPCG(1, uint64(c.Routes)))}
 	for i := range m.parts {
 		m.parts[i] = part(i, "start", 0)
 	}
@@ -94,6 +95,7 @@ func (m *mesh) text(i int) string {
 func (m *mesh) edit() (route int, mark string) {
 	route = m.random.IntN(len(m.parts))
 	m.edits++
+	m.edited[route] = true
 	mark = fmt.Sprintf("edit-%d", m.edits)
 	m.parts[route] = part(route, mark, m.edits%2)
 	return route, mark

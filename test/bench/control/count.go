@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"sluice.io/sluice/test/bench/product"
 	"sluice.io/sluice/test/bench/rig"
 )
 
@@ -43,19 +42,15 @@ func (t *trial) used() (*usage, error) {
 	return &usage{sluice: sluice.Seconds(), envoy: envoy.Seconds()}, nil
 }
 
-// intake is what has come to an Envoy over its configuration stream.
-type intake struct{ bytes, updates int64 }
+// received reads how many bytes have come to Envoy on its configuration stream.
+func (t *trial) received() (int64, error) {
+	return t.sluice.Admin().Sum(`^cluster\.xds\.upstream_cx_rx_bytes_total$`)
+}
 
-// received reads Envoy's counters of bytes from the configuration server, and
-// of listeners, routes, clusters and endpoints that it has added or changed.
-func received(a *product.Admin) (*intake, error) {
-	bytes, err := a.Sum(`^cluster\.xds[^.]*\.upstream_cx_rx_bytes_total$`)
-	if err != nil {
-		return nil, err
-	}
-	updates, err := a.Sum(`^(listener_manager\.listener_(added|modified)|cluster_manager\.cluster_(added|modified)|http\..*rds\..*\.config_reload|cluster\..*\.update_success)$`)
-	if err != nil {
-		return nil, err
-	}
-	return &intake{bytes: bytes, updates: updates}, nil
+// countUpdates counts what Envoy took since the edits began, and what was edited.
+// It comes last: Envoy's memory grows while it tells.
+func (t *trial) countUpdates() (err error) {
+	t.sample.Edited = len(t.mesh.edited)
+	t.sample.Updated, err = t.sluice.Admin().Updated(t.began)
+	return err
 }

@@ -58,10 +58,12 @@ type Sample struct {
 	// SluiceCPU and EnvoyCPU are CPU seconds per edit.
 	SluiceCPU float64 `json:"sluiceCPU"`
 	EnvoyCPU  float64 `json:"envoyCPU"`
-	// Bytes and Updates are what came to Envoy per edit: bytes on the
-	// configuration stream, and resources that it took.
-	Bytes   float64 `json:"bytes"`
-	Updates float64 `json:"updates"`
+	// Bytes is what came to Envoy on its configuration stream per edit.
+	Bytes float64 `json:"bytes"`
+	// Updated is how many listeners, clusters and route configurations Envoy
+	// took since the start, Edited how many routes were edited.
+	Updated int `json:"updated"`
+	Edited  int `json:"edited"`
 }
 
 // Result holds all samples.
@@ -106,6 +108,8 @@ type trial struct {
 	sluice  *product.Sluice
 	watcher *load.Watcher
 	sample  *Sample
+	// began is when the edits began.
+	began time.Time
 }
 
 func (l *Lab) run(ctx context.Context, c Case, pass, edits int) (_ *Sample, err error) {
@@ -125,10 +129,11 @@ func (l *Lab) run(ctx context.Context, c Case, pass, edits int) (_ *Sample, err 
 		return nil, err
 	}
 	for _, step := range []func() error{
-		t.start,
+		func() error { return t.start(ctx) },
 		func() error { return t.timeEdits(ctx, edits) },
 		func() error { return t.accountEdits(ctx, edits) },
 		t.memory,
+		t.countUpdates,
 	} {
 		if err := step(); err != nil {
 			return nil, err
@@ -138,11 +143,11 @@ func (l *Lab) run(ctx context.Context, c Case, pass, edits int) (_ *Sample, err 
 }
 
 // start starts sluice and waits until the last route serves.
-func (t *trial) start() error {
+func (t *trial) start(ctx context.Context) error {
 	if err := t.mesh.write(t.sluice, t.cell); err != nil {
 		return err
 	}
-	ready, err := t.sluice.Start(startTimeout)
+	ready, err := t.sluice.Start(ctx, startTimeout)
 	if err != nil {
 		return err
 	}
@@ -153,12 +158,13 @@ func (t *trial) start() error {
 	}
 	t.sample.StartCPU = cpu.Seconds()
 	_, _, err = t.watcher.Until(product.VIP(t.mesh.Routes-1), 80, "start", fine, func() error { return nil })
+	t.began = time.Now()
 	return err
 }
 
 // timeEdits measures how long edits take, and what they send to Envoy.
 func (t *trial) timeEdits(ctx context.Context, n int) error {
-	before, err := received(t.sluice.Admin())
+	before, err := t.received()
 	if err != nil {
 		return err
 	}
@@ -169,13 +175,9 @@ func (t *trial) timeEdits(ctx context.Context, n int) error {
 		}
 		t.sample.Edits = append(t.sample.Edits, *e)
 	}
-	after, err := received(t.sluice.Admin())
-	if err != nil {
-		return err
-	}
-	t.sample.Bytes = float64(after.bytes-before.bytes) / float64(n)
-	t.sample.Updates = float64(after.updates-before.updates) / float64(n)
-	return nil
+	after, err := t.received()
+	t.sample.Bytes = float64(after-before) / float64(n)
+	return err
 }
 
 // edit makes one edit, waits until it is served, and rests.

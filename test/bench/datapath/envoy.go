@@ -1,6 +1,7 @@
 package datapath
 
 import (
+	"context"
 	"sluice.io/sluice/test/bench/product"
 	"sluice.io/sluice/test/bench/rig"
 )
@@ -14,7 +15,7 @@ const (
 
 // envoyPlain is the limit of what one Envoy can do: in the client's own network
 // namespace, dialled by its own address, with nothing in between.
-func envoyPlain(l *Lab) (*target, error) {
+func envoyPlain(_ context.Context, l *Lab) (*target, error) {
 	c, err := l.cell("plain")
 	if err != nil {
 		return nil, err
@@ -27,7 +28,7 @@ func envoyPlain(l *Lab) (*target, error) {
 }
 
 // envoyBare is the same with the fewest words of configuration that route HTTP.
-func envoyBare(l *Lab) (*target, error) {
+func envoyBare(_ context.Context, l *Lab) (*target, error) {
 	c, err := l.cell("bare")
 	if err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func envoyBare(l *Lab) (*target, error) {
 
 // envoyRedirect is one Envoy for the node in the node's network namespace, fed
 // by iptables.
-func envoyRedirect(l *Lab) (*target, error) {
+func envoyRedirect(_ context.Context, l *Lab) (*target, error) {
 	c, err := l.cell("redirect")
 	if err != nil {
 		return nil, err
@@ -58,7 +59,7 @@ func envoyRedirect(l *Lab) (*target, error) {
 // sidecars are an Envoy in the client's pod and one in the server's, fed by
 // iptables in the pods. The rules are leaner than those of known meshes: a
 // match on the one address instead of a match on Envoy's user.
-func sidecars(l *Lab) (*target, error) {
+func sidecars(_ context.Context, l *Lab) (*target, error) {
 	c, err := l.cell("sidecars")
 	if err != nil {
 		return nil, err

@@ -49,7 +49,7 @@ func (l *Lab) Measure(ctx context.Context, subjects []Subject, opts Options) (*R
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		t, err := s.setUp(l)
+		t, err := s.setUp(ctx, l)
 		if err != nil {
 			return nil, fmt.Errorf("set up %s: %w", s.Name, err)
 		}

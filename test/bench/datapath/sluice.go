@@ -1,6 +1,7 @@
 package datapath
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -36,7 +37,7 @@ func (l *Lab) sluice(services int) (*rig.Cell, error) {
 			return nil, err
 		}
 	}
-	if _, err := s.Start(startTimeout); err != nil {
+	if _, err := s.Start(ctx, startTimeout); err != nil {
 		return nil, err
 	}
 	l.sluices[services] = c
@@ -56,22 +57,22 @@ func folder(c *rig.Cell, services int) map[string]string {
 	return files
 }
 
-func sluiceL4(services int) func(*Lab) (*target, error) {
-	return func(l *Lab) (*target, error) {
-		c, err := l.sluice(services)
+func sluiceL4(services int) func(context.Context, *Lab) (*target, error) {
+	return func(ctx context.Context, l *Lab) (*target, error) {
+		c, err := l.sluice(ctx, services)
 		return &target{c, product.VIP(services / 2), 80}, err
 	}
 }
 
-func sluiceL7(l *Lab) (*target, error) {
-	c, err := l.sluice(10000)
+func sluiceL7(ctx context.Context, l *Lab) (*target, error) {
+	c, err := l.sluice(ctx, 10000)
 	return &target{c, product.VIP(10000), 80}, err
 }
 
 // sluiceBypass is traffic that Sluice must leave alone: a client in the mesh
 // that dials a pod's address.
-func sluiceBypass(l *Lab) (*target, error) {
-	c, err := l.sluice(10000)
+func sluiceBypass(ctx context.Context, l *Lab) (*target, error) {
+	c, err := l.sluice(ctx, 10000)
 	return &target{c, rig.ServerIP, serverPort}, err
 }
 

@@ -7,6 +7,7 @@
 package datapath
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ type Subject struct {
 	// L7 tells that an Envoy handles the requests.
 	L7 bool
 
-	setUp func(*Lab) (*target, error)
+	setUp func(context.Context, *Lab) (*target, error)
 }
 
 // target is what the client of a subject dials.
@@ -80,7 +81,7 @@ func (l *Lab) cell(name string) (*rig.Cell, error) {
 	return c, l.Programs.Serve(c, serverPort)
 }
 
-func direct(l *Lab) (*target, error) {
+func direct(_ context.Context, l *Lab) (*target, error) {
 	c, err := l.cell("direct")
 	if err != nil {
 		return nil, err
@@ -91,8 +92,8 @@ func direct(l *Lab) (*target, error) {
 // kubeProxy sets up a subject that has rules in the node's network namespace,
 // as kube-proxy writes them. The service dialled is the middle one: the rules
 // of a list are passed one after the other.
-func kubeProxy(cell, program string, rules func(services int) []string, services int) func(*Lab) (*target, error) {
-	return func(l *Lab) (*target, error) {
+func kubeProxy(cell, program string, rules func(services int) []string, services int) func(context.Context, *Lab) (*target, error) {
+	return func(_ context.Context, l *Lab) (*target, error) {
 		c, err := l.cell(cell)
 		if err != nil {
 			return nil, err

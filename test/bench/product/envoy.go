@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -93,4 +94,28 @@ func (a *Admin) Sum(pattern string) (int64, error) {
 		}
 	}
 	return sum, nil
+}
+
+var lastUpdated = regexp.MustCompile(`"last_updated": "([^"]+)"`)
+
+// Updated counts the listeners, clusters and route configurations that Envoy has
+// taken since a time.
+func (a *Admin) Updated(since time.Time) (int, error) {
+	n := 0
+	for _, kind := range []string{"dynamic_listeners", "dynamic_active_clusters", "dynamic_route_configs"} {
+		body, err := a.get("/config_dump?resource=" + kind)
+		if err != nil {
+			return 0, err
+		}
+		for _, found := range lastUpdated.FindAllStringSubmatch(body, -1) {
+			at, err := time.Parse(time.RFC3339Nano, found[1])
+			if err != nil {
+				return 0, fmt.Errorf("read Envoy's configuration: %w", err)
+			}
+			if at.After(since) {
+				n++
+			}
+		}
+	}
+	return n, nil
 }

@@ -5,6 +5,7 @@
 package product
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -73,7 +74,7 @@ func (b *Binaries) Prepare(r *rig.Rig, c *rig.Cell) (*Sluice, error) {
 }
 
 // Start starts sluice and returns the time until it was ready.
-func (s *Sluice) Start(timeout time.Duration) (time.Duration, error) {
+func (s *Sluice) Start(ctx context.Context, timeout time.Duration) (time.Duration, error) {
 	begin := time.Now()
 	args := append([]string{
 		"run", "--folder", s.Folder, "--state-dir", filepath.Join(s.cell.Dir, "state"),
@@ -84,22 +85,24 @@ func (s *Sluice) Start(timeout time.Duration) (time.Duration, error) {
 		return 0, err
 	}
 	s.process.Drop()
-	if err := s.ready(timeout); err != nil {
+	if err := s.ready(ctx, timeout); err != nil {
 		return 0, err
 	}
 	return time.Since(begin), nil
 }
 
 // ready waits for `sluice status` to say that the folder is in force.
-func (s *Sluice) ready(timeout time.Duration) error {
+func (s *Sluice) ready(ctx context.Context, timeout time.Duration) error {
 	deadline := time.Now().Add(timeout)
 	for {
-		cmd := exec.Command(s.binaries.Sluice, "status", "--run-dir", s.runDir, "--wait", timeout.String())
+		cmd := exec.CommandContext(ctx, s.binaries.Sluice, "status", "--run-dir", s.runDir, "--wait", "3s")
 		out, err := cmd.CombinedOutput()
 		if err == nil {
 			return nil
 		}
 		select {
+		case <-ctx.Done():
+			return ctx.Err()
 		case <-s.process.Done():
 			return fmt.Errorf("sluice has ended: %s", s.process.Log())
 		default:

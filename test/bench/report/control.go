@@ -80,7 +80,7 @@ func controlTables(r *control.Result) []*Table {
 	edits := &Table{
 		Title: "One edit: from the rename of a file to the first answer that shows it",
 		Header: []string{"routes", "files", "p50 ms", "p99 ms", "failed requests", "CPU ms of sluice", "CPU ms of Envoy",
-			"bytes to Envoy", "resources to Envoy"},
+			"bytes to Envoy", "resources per edited route"},
 	}
 	starts := &Table{
 		Title:  "Start with nothing running, and memory after the edits",
@@ -93,7 +93,7 @@ func controlTables(r *control.Result) []*Table {
 		edits.Rows = append(edits.Rows, append(slices.Clone(name), number(median(times)), number(quantile(times, .99)),
 			fmt.Sprintf("%.0f", failures(r, c)), col(sluiceCPU), col(envoyCPU),
 			col(func(s *control.Sample) float64 { return s.Bytes }),
-			col(func(s *control.Sample) float64 { return s.Updates })))
+			col(func(s *control.Sample) float64 { return float64(s.Updated) / float64(max(1, s.Edited)) })))
 		starts.Rows = append(starts.Rows, append(slices.Clone(name),
 			col(func(s *control.Sample) float64 { return s.Ready }),
 			col(func(s *control.Sample) float64 { return s.StartCPU }),

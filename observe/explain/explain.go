@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"sluice.io/sluice/model"
 )
@@ -102,6 +103,10 @@ func (e *explainer) kernel(f *model.Frontend) {
 func (e *explainer) envoy(f *model.Frontend) {
 	a := e.answer
 	a.Handler, a.Why = HandlerEnvoy, f.Why
+	if strings.Contains(e.query.Path, "#") {
+		a.Outcome = failure(false, 400, "", "a path must not have a fragment (#)")
+		return
+	}
 	r := newRequest(e.query, e.to)
 	if r.path != pathOnly(e.query.Path) {
 		e.note("Envoy normalizes the path to %s.", r.path)

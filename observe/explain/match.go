@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"sluice.io/sluice/model"
@@ -26,12 +27,10 @@ func mismatch(m model.HTTPMatch, r *request) (why string, fulfilled int) {
 		check(methodMismatch(m.Method, r.method))
 	}
 	for _, h := range m.Headers {
-		got, ok := r.value(h.Name)
-		check(namedMismatch("header", h, got, ok))
+		check(namedMismatch("header", h, r.values(h.Name)))
 	}
 	for _, p := range m.Query {
-		got, ok := r.param(p.Name)
-		check(namedMismatch("query parameter", p, got, ok))
+		check(namedMismatch("query parameter", p, r.param(p.Name)))
 	}
 	return strings.Join(missing, "; "), fulfilled
 }
@@ -74,26 +73,29 @@ func fullMatch(pattern, s string) bool {
 	return err == nil && re.MatchString(s)
 }
 
-func namedMismatch(what string, m model.NamedMatch, got string, present bool) string {
-	if !present {
+// namedMismatch compares values, of which any may match.
+func namedMismatch(what string, m model.NamedMatch, got []string) string {
+	if len(got) == 0 {
 		return fmt.Sprintf("there is no %s %s", what, m.Name)
 	}
-	ok := got == m.Value
-	verb := "is not"
+	verb, want := "is not", fmt.Sprintf("%q", m.Value)
+	matches := func(v string) bool { return v == m.Value }
 	if m.Kind == model.MatchRegex {
-		ok, verb = fullMatch(m.Value, got), "does not match"
+		verb, want = "does not match", m.Value
+		matches = func(v string) bool { return fullMatch(m.Value, v) }
 	}
-	if ok {
+	if slices.ContainsFunc(got, matches) {
 		return ""
 	}
-	return fmt.Sprintf("%s %s is %q, which %s %s", what, m.Name, got, verb, quoteUnlessRegex(m))
+	return fmt.Sprintf("%s %s is %s, which %s %s", what, m.Name, quoted(got), verb, want)
 }
 
-func quoteUnlessRegex(m model.NamedMatch) string {
-	if m.Kind == model.MatchRegex {
-		return m.Value
+func quoted(values []string) string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = fmt.Sprintf("%q", v)
 	}
-	return fmt.Sprintf("%q", m.Value)
+	return strings.Join(out, " and ")
 }
 
 // describe writes a match in words.

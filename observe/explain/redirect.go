@@ -23,15 +23,14 @@ func location(r *model.Redirect, m model.HTTPMatch, rq *request) string {
 	if r.Scheme != "" {
 		scheme = r.Scheme
 	}
-	authority, _ := rq.value("host")
-	host, port := splitHost(authority)
+	host, port := splitHost(rq.values("host")[0])
 	if r.Host != "" {
 		host, port = r.Host, ""
 	}
 	switch {
 	case r.Port != 0:
 		port = strconv.Itoa(int(r.Port))
-	case r.Scheme != "" && (port == "80" || port == "443"):
+	case r.Scheme == "https" && port == "80":
 		port = ""
 	}
 	if port != "" {
@@ -76,7 +75,6 @@ func changed(p *model.PathModifier, matched *model.StringMatch, path string) str
 
 // pathOnly is the path of a query's Path, as it was written.
 func pathOnly(path string) string {
-	path, _, _ = strings.Cut(path, "#")
 	path, _, _ = strings.Cut(path, "?")
 	if path == "" {
 		return "/"

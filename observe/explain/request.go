@@ -17,10 +17,9 @@ type request struct {
 
 func newRequest(q Query, d destination) *request {
 	r := &request{method: cmp.Or(q.Method, "GET"), header: q.Headers}
-	path, _, _ := strings.Cut(cmp.Or(q.Path, "/"), "#")
-	path, r.query, _ = strings.Cut(path, "?")
-	r.path = normalize(path)
-	if _, ok := r.value("host"); !ok {
+	path, query, _ := strings.Cut(cmp.Or(q.Path, "/"), "?")
+	r.path, r.query = normalize(path), query
+	if len(r.values("host")) == 0 {
 		host := d.String()
 		if d.port == 80 {
 			host = strings.TrimSuffix(host, ":80")
@@ -30,27 +29,28 @@ func newRequest(q Query, d destination) *request {
 	return r
 }
 
-// value returns a header's value: of several lines, all joined with commas.
-func (r *request) value(name string) (string, bool) {
+// values returns a header's values, one for each of its lines. Envoy matches each
+// by itself, and does not join them.
+func (r *request) values(name string) []string {
 	var values []string
 	for _, h := range r.header {
 		if strings.EqualFold(h.Name, name) || name == "host" && strings.EqualFold(h.Name, ":authority") {
 			values = append(values, h.Value)
 		}
 	}
-	return strings.Join(values, ","), len(values) > 0
+	return values
 }
 
-// param returns a query parameter's first value, as it was written: neither
-// names nor values are decoded.
-func (r *request) param(name string) (string, bool) {
+// param returns a query parameter's first value, if any, as it was written:
+// neither names nor values are decoded.
+func (r *request) param(name string) []string {
 	for pair := range strings.SplitSeq(r.query, "&") {
 		k, v, _ := strings.Cut(pair, "=")
 		if k == name {
-			return v, true
+			return []string{v}
 		}
 	}
-	return "", false
+	return nil
 }
 
 // normalize rewrites a path as Envoy does before it routes: escapes of

@@ -88,14 +88,6 @@ func incompatible(format string, args ...any) *finding {
 	return &finding{reason: reasonIncompatibleFilters, message: fmt.Sprintf(format, args...)}
 }
 
-// checkRegex refuses what Envoy's engine (RE2, whose syntax is Go's) refuses.
-func checkRegex(pattern string) *finding {
-	if _, err := regexp.Compile(pattern); err != nil {
-		return unsupported("regular expression %q is not valid RE2: %v", pattern, err)
-	}
-	return nil
-}
-
 var durationForm = regexp.MustCompile(`^([0-9]{1,5}(h|m|s|ms)){1,4}$`)
 
 // duration parses a Gateway API duration (GEP-2257).

@@ -141,24 +141,29 @@ func cookiePath(path *model.StringMatch) string {
 		return path.Value
 	}
 	// Whole elements before the first operator of the expression.
-	literal := literalPrefix(path.Value)
+	literal, whole := literalPrefix(path.Value)
+	if whole {
+		return literal
+	}
 	if i := strings.LastIndexByte(literal, '/'); i > 0 {
 		return literal[:i]
 	}
 	return "/"
 }
 
-func literalPrefix(pattern string) string {
+// literalPrefix returns what each string that an expression matches begins with,
+// and whether that is all of it.
+func literalPrefix(pattern string) (prefix string, whole bool) {
 	re, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
-		return ""
+		return "", false
 	}
-	re = re.Simplify()
+	re, whole = re.Simplify(), true
 	if re.Op == syntax.OpConcat && len(re.Sub) > 0 {
-		re = re.Sub[0]
+		re, whole = re.Sub[0], false
 	}
 	if re.Op != syntax.OpLiteral || re.Flags&syntax.FoldCase != 0 {
-		return ""
+		return "", false
 	}
-	return string(re.Rune)
+	return string(re.Rune), whole
 }

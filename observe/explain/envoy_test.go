@@ -114,7 +114,7 @@ func randomMatch(rnd *rand.Rand) model.HTTPMatch {
 
 func randomNamed(rnd *rand.Rand, name string, values ...string) model.NamedMatch {
 	if rnd.IntN(3) == 0 {
-		return model.NamedMatch{Name: name, Kind: model.MatchRegex, Value: pick(rnd, "[0-9]", ".*", ".+", "1|2", "cart.*", "1,.")}
+		return model.NamedMatch{Name: name, Kind: model.MatchRegex, Value: pick(rnd, "[0-9]", ".*", ".+", "1|2", "cart.*", "1,.", "é+", "..", "[é]")}
 	}
 	return model.NamedMatch{Name: name, Kind: model.MatchExact, Value: pick(rnd, values...)}
 }
@@ -129,7 +129,7 @@ func randomRequest(rnd *rand.Rand) explain.Query {
 	}
 	q.Headers = append(q.Headers, model.Header{Name: "Host", Value: pick(rnd, "cart", "cart:8080", "CART", "cart.shop")})
 	for range rnd.IntN(3) {
-		q.Headers = append(q.Headers, model.Header{Name: pick(rnd, "x-a", "X-A"), Value: pick(rnd, "1", "2", "", "1,2")})
+		q.Headers = append(q.Headers, model.Header{Name: pick(rnd, "x-a", "X-A"), Value: pick(rnd, "1", "2", "", "1,2", "é", "éé", "\xc3")})
 	}
 	return q
 }

@@ -67,10 +67,19 @@ func underPrefix(path, prefix string) bool {
 	return ok && (rest == "" && prefix != "" || strings.HasPrefix(rest, "/"))
 }
 
-// fullMatch reports whether an RE2 expression matches a whole string.
+// fullMatch reports whether an RE2 expression matches a whole string. Envoy
+// matches bytes, so each is made a character here.
 func fullMatch(pattern, s string) bool {
-	re, err := regexp.Compile(`\A(?:` + pattern + `)\z`)
-	return err == nil && re.MatchString(s)
+	re, err := regexp.Compile(`\A(?:` + latin1(pattern) + `)\z`)
+	return err == nil && re.MatchString(latin1(s))
+}
+
+func latin1(s string) string {
+	runes := make([]rune, len(s))
+	for i := range len(s) {
+		runes[i] = rune(s[i])
+	}
+	return string(runes)
 }
 
 // namedMismatch compares values, of which any may match.

@@ -37,7 +37,15 @@ func (d *Decoder) Decode(text []byte, format syntax.Format, known func(digest ui
 	case isList(root):
 		return d.list(root, known)
 	}
-	return []Item{d.object(root)}
+	return d.add(nil, d.object(root))
+}
+
+// add appends an item, unless there is nothing in it.
+func (d *Decoder) add(items []Item, it Item) []Item {
+	if it.Object == nil && len(it.Findings) == 0 {
+		return items
+	}
+	return append(items, it)
 }
 
 // unparsed is the item of a document that is not even YAML.

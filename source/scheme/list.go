@@ -36,7 +36,7 @@ func (d *Decoder) list(root *syntax.Node, known func(uint64) *Item) []Item {
 		}
 		it := d.object(node)
 		it.Digest = digest
-		items = append(items, it)
+		items = d.add(items, it)
 	}
 	return items
 }

@@ -50,7 +50,7 @@ func tagged(tag, text string) (any, error) {
 		return nil, err
 	}
 	ok := false
-	switch v := v.(type) {
+	switch v.(type) {
 	case nil:
 		ok = tag == "!!null"
 	case bool:
@@ -58,10 +58,7 @@ func tagged(tag, text string) (any, error) {
 	case float64:
 		ok = tag == "!!float"
 	case int64:
-		if tag == "!!float" {
-			return float64(v), nil
-		}
-		ok = tag == "!!int"
+		ok = tag == "!!int" || tag == "!!float"
 	}
 	if !ok {
 		return nil, fmt.Errorf("the tag %s does not fit %q, or is not known", tag, short(text))
@@ -97,10 +94,19 @@ func number(text string) (any, error) {
 	}
 	if float.MatchString(digits) {
 		if f, err := strconv.ParseFloat(digits, 64); err == nil && !math.IsInf(f, 0) {
-			return f, nil
+			return whole(f), nil
 		}
 	}
 	return text, nil
+}
+
+// whole makes an integer of a number without a fraction, as it becomes one when
+// kubectl writes it as JSON.
+func whole(f float64) any {
+	if f == math.Trunc(f) && math.Abs(f) < 1<<63 {
+		return int64(f)
+	}
+	return f
 }
 
 // short cuts long text for a message.

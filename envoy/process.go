@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -20,52 +20,62 @@ type process struct {
 	fd int
 }
 
-// start runs Envoy as one more epoch, in a session and cgroup of its own. The
-// folder has been prepared.
+// start runs Envoy as one more epoch, in a session and cgroup of its own, so
+// that it outlives this process. The folder has been prepared.
 func (c Config) start(s spec, epoch int, version string) (*process, error) {
 	log, err := os.OpenFile(c.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("open Envoy's log: %w", err)
 	}
 	defer log.Close()
-	p := &process{fd: -1}
-	cmd := exec.Command(c.Binary, append(s.args, "--restart-epoch", strconv.Itoa(epoch))...)
-	cmd.Env = []string{"PATH=/usr/bin:/bin"}
-	cmd.Dir = "/"
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Setsid:      true,
-		Credential:  &syscall.Credential{Uid: uint32(c.UID), Gid: uint32(c.GID)},
-		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN},
-		PidFD:       &p.fd,
-	}
+	var cgroup *os.File
 	if c.Cgroup != "" {
-		dir, err := os.Open(c.Cgroup)
-		if err != nil {
+		if cgroup, err = os.Open(c.Cgroup); err != nil {
 			return nil, fmt.Errorf("open Envoy's cgroup: %w", err)
 		}
-		defer dir.Close()
-		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
+		defer cgroup.Close()
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start Envoy: %w", err)
+	c.raiseLimit()
+	args := append(slices.Clone(s.args), "--restart-epoch", strconv.Itoa(epoch))
+	pid, err := detach(launch{Path: c.Binary, Args: args, UID: c.UID, GID: c.GID}, log, cgroup)
+	if err != nil {
+		return nil, err
 	}
-	p.record = record{PID: cmd.Process.Pid, Epoch: epoch, Spec: s.id, Version: version}
-	return p, errors.Join(c.settle(p), cmd.Process.Release())
+	return c.settle(record{PID: pid, Epoch: epoch, Spec: s.id, Version: version})
 }
 
-// settle raises the limits of a process that was just started, and records it.
-func (c Config) settle(p *process) error {
-	limit := &unix.Rlimit{Cur: c.MaxFiles, Max: c.MaxFiles}
-	if err := unix.Prlimit(p.PID, unix.RLIMIT_NOFILE, limit, nil); err != nil {
-		c.Log.Warn("cannot raise Envoy's limit of open files", "limit", c.MaxFiles, "error", err)
+// raiseLimit raises this process's limit of open files, for Envoy to inherit:
+// as root of another user's process one may not, without CAP_SYS_RESOURCE.
+func (c Config) raiseLimit() {
+	want := syscall.Rlimit{Cur: c.MaxFiles, Max: c.MaxFiles}
+	err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &want)
+	if err == nil {
+		return
 	}
-	start, err := startTime(p.PID)
+	var have syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &have) == nil {
+		have.Cur = have.Max
+		err = errors.Join(err, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &have))
+	}
+	c.Log.Warn("cannot raise the limit of open files for Envoy", "wanted", c.MaxFiles, "got", have.Cur, "error", err)
+}
+
+// settle holds a process that was just started, and records it.
+func (c Config) settle(r record) (*process, error) {
+	fd, err := unix.PidfdOpen(r.PID, 0)
 	if err != nil {
-		return fmt.Errorf("look at the Envoy that was started: %w", err)
+		return nil, fmt.Errorf("start Envoy: it ended at once: %s", c.lastWords())
 	}
-	p.StartTime = start
-	return c.write(p.record)
+	p := &process{record: r, fd: fd}
+	if p.StartTime, err = startTime(p.PID); err != nil {
+		p.close()
+		return nil, fmt.Errorf("start Envoy: it ended at once: %s", c.lastWords())
+	}
+	if err := c.write(p.record); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
 }
 
 // prepare makes the folder and the bootstrap file, which Envoy's user can read,

@@ -12,13 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// stopGrace is how long requests in flight have at most when Envoy is stopped.
+const stopGrace = 10 * time.Second
+
 // Stop ends the Envoys that run from the folder, and removes the folder. They
-// take no new connections from the start, and have the drain time to end those
-// that they hold.
+// take no new connections from the start; requests in flight have the drain time
+// to end, but ten seconds at most.
 func Stop(cfg Config) error {
 	c := cfg.withDefaults()
 	var first error
-	for grace := c.DrainTime; ; grace = 0 {
+	for grace := min(c.DrainTime, stopGrace); ; grace = 0 {
 		p, err := c.find()
 		if err != nil {
 			return err
@@ -59,8 +62,8 @@ func (c Config) drain(p *process, grace time.Duration) {
 		return
 	}
 	for ctx.Err() == nil && !p.exited(step) {
-		info, err := c.admin(ctx, http.MethodGet, "/stats?filter=^http.mesh.downstream_cx_active$")
-		if err == nil && info == "http.mesh.downstream_cx_active: 0\n" || info == "" {
+		active, err := c.admin(ctx, http.MethodGet, "/stats?filter=^http.mesh.downstream_rq_active$")
+		if err == nil && (active == "" || active == "http.mesh.downstream_rq_active: 0\n") {
 			return
 		}
 	}

@@ -167,9 +167,6 @@ func (s *Supervisor) launch(ctx context.Context, epoch int) (*process, error) {
 	}
 	p, err := s.cfg.start(want, epoch, s.version)
 	if err != nil {
-		if p != nil {
-			p.close()
-		}
 		return nil, err
 	}
 	s.cfg.Log.Info("Envoy started", "pid", p.PID, "version", p.Version, "epoch", epoch)

@@ -26,6 +26,9 @@ const DefaultNetnsDir = "/run/sluice/netns"
 // retryEvery is the time between attempts at listeners that Envoy rejected.
 const retryEvery = 10 * time.Second
 
+// retireWait bounds how long Retire waits for Envoy.
+const retireWait = 10 * time.Second
+
 // Config is what a server needs.
 type Config struct {
 	// Socket is the path of the unix socket to serve on. A socket that is there is
@@ -133,7 +136,12 @@ func (s *Server) Prepare(ctx context.Context, d *model.Delta) error {
 
 // Retire removes what a delta removes, and what earlier ones left behind: first
 // listeners, and when Envoy has let go of them, clusters.
+//
+// An Envoy that does not answer cannot hold it up for longer than retireWait;
+// what is removed is then removed out of order.
 func (s *Server) Retire(ctx context.Context, d *model.Delta) error {
+	ctx, cancel := context.WithTimeout(ctx, retireWait)
+	defer cancel()
 	s.planning.Lock()
 	defer s.planning.Unlock()
 	s.plan.note(d)

@@ -66,7 +66,7 @@ static __always_inline int choose_slot(__u32 group, struct endpoint *to)
 	struct endpoint *e;
 	struct group *g;
 
-	g = group ? bpf_map_lookup_elem(&sl_groups, &group) : NULL;
+	g = bpf_map_lookup_elem(&sl_groups, &group);
 	if (!g || !g->n)
 		return CHOSEN_NONE;
 	key.index = scaled(g->n);
@@ -75,14 +75,6 @@ static __always_inline int choose_slot(__u32 group, struct endpoint *to)
 		return CHOSEN_RACE;
 	*to = *e;
 	return to->group == group ? CHOSEN : CHOSEN_RACE;
-}
-
-static __always_inline int choose(const struct frontend *f, __u32 family, struct endpoint *to)
-{
-	__u32 group;
-	int r = choose_group(f, family, &group);
-
-	return r == CHOSEN ? choose_slot(group, to) : r;
 }
 
 /* in_split tells whether the frontend sends a share of its traffic to a group. */

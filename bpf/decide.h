@@ -52,6 +52,33 @@ static __always_inline int find_frontend(const struct request *rq, struct fronte
 	return r == CHOSEN_RACE ? r : CHOSEN;
 }
 
+/* outdated tells whether the frontend has changed since it was read so that it
+ * does not send to the group any more. User space empties a group only after
+ * that, so an empty group says "refuse" only when this says no. */
+static __always_inline bool outdated(const struct request *rq, const struct frontend *f, __u32 group)
+{
+	struct frontend now = {};
+
+	if (find_frontend(rq, &now) != CHOSEN)
+		return true;
+	if (now.id != f->id || now.action != f->action || now.parts != f->parts || now.group != f->group)
+		return true;
+	return f->parts > 1 && !in_split(f, family_of(&rq->dst), group);
+}
+
+static __always_inline int choose(const struct request *rq, const struct frontend *f, struct endpoint *to)
+{
+	__u32 group;
+	int r = choose_group(f, family_of(&rq->dst), &group);
+
+	if (r != CHOSEN || !group)
+		return r == CHOSEN ? CHOSEN_NONE : r;
+	r = choose_slot(group, to);
+	if (r == CHOSEN_NONE && outdated(rq, f, group))
+		return CHOSEN_RACE;
+	return r;
+}
+
 static __always_inline int balance(const struct request *rq, const struct frontend *f, struct endpoint *to)
 {
 	__u32 family = family_of(&rq->dst);
@@ -63,7 +90,7 @@ static __always_inline int balance(const struct request *rq, const struct fronte
 		return VERDICT_KEPT;
 	if (f->affinity && recall_affinity(f, &who, to))
 		return VERDICT_KERNEL;
-	r = choose(f, family, to);
+	r = choose(rq, f, to);
 	if (r != CHOSEN)
 		return r == CHOSEN_NONE ? VERDICT_REFUSE : -1;
 	if (f->affinity)

@@ -61,6 +61,10 @@ const (
 	VerdictKept   = uint32(tablesVerdictVERDICT_KEPT)
 )
 
+// LayoutVersion is raised when what an entry means changes while its size stays,
+// so that maps of an earlier version are not used.
+const LayoutVersion = 1
+
 // MaxParts is the most parts that a weighted frontend can have.
 const MaxParts = len(Split{}.Part)
 

@@ -35,6 +35,7 @@ type found struct {
 	netns    *os.File
 	identity identity
 	place    model.Place
+	loopback bool // is up
 }
 
 func (f *found) Close() { f.netns.Close() }
@@ -78,7 +79,8 @@ func (f *found) locate(w *model.Workload) error {
 	if own {
 		f.place.CgroupID = f.identity.cgroup
 	}
-	f.place.Cookie, err = cookie(f.netns)
+	facts, err := inspect(f.netns)
+	f.place.Cookie, f.loopback = facts.cookie, facts.loopback
 	return err
 }
 

@@ -173,6 +173,10 @@ func (r *Registry) place(key model.WorkloadKey, out map[model.WorkloadKey]*model
 	r.placed[key] = &placement{workload: &placed, found: f.identity}
 	out[key] = &placed
 	r.log.Info("workload found", "workload", key, "netns", f.place.Cookie, "cgroup", f.place.CgroupID)
+	if !f.loopback {
+		r.log.Warn("the workload's loopback is down: what needs Envoy fails until it is up", "workload", key,
+			"fix", "nsenter --net="+f.place.Mount+" ip link set lo up")
+	}
 	return nil
 }
 

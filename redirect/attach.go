@@ -3,6 +3,7 @@ package redirect
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -22,16 +23,16 @@ type hook struct {
 	cgroup  string
 }
 
-// loadHooks loads all programs with the given maps, in the order in which they
+// loadHooks loads all programs with the opened maps, in the order in which they
 // are to be attached.
-func loadHooks(cfg Config, maps map[string]*ebpf.Map) ([]hook, error) {
+func loadHooks(cfg Config, opened map[string]*ebpf.Map) ([]hook, error) {
 	consts, err := constants(cfg)
 	if err != nil {
 		return nil, err
 	}
 	var hooks []hook
 	for _, object := range bpf.Objects() {
-		loaded, err := loadObject(cfg, object, maps, consts)
+		loaded, err := loadObject(cfg, object, opened, consts)
 		if err != nil {
 			closeHooks(hooks)
 			return nil, err
@@ -41,7 +42,7 @@ func loadHooks(cfg Config, maps map[string]*ebpf.Map) ([]hook, error) {
 	return hooks, nil
 }
 
-func loadObject(cfg Config, object bpf.Object, maps map[string]*ebpf.Map, consts map[string]any) ([]hook, error) {
+func loadObject(cfg Config, object bpf.Object, opened map[string]*ebpf.Map, consts map[string]any) ([]hook, error) {
 	spec, err := object.Load()
 	if err != nil {
 		return nil, err
@@ -57,7 +58,7 @@ func loadObject(cfg Config, object bpf.Object, maps map[string]*ebpf.Map, consts
 	}
 	replaced := map[string]*ebpf.Map{}
 	for name, s := range spec.Maps {
-		if m := maps[name]; m != nil {
+		if m := opened[name]; m != nil {
 			s.MaxEntries = m.MaxEntries()
 			replaced[name] = m
 		}
@@ -91,14 +92,16 @@ func constants(cfg Config) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{
+	consts := map[string]any{
 		"envoy_cgroup":   id,
 		"envoy_level":    level,
 		"has_set_retval": features.HaveProgramHelper(ebpf.CGroupSockAddr, asm.FnSetRetval) == nil,
 		"has_mptcp":      features.HaveProgramHelper(ebpf.CGroupSockAddr, asm.FnSkcToMptcpSock) == nil,
 		"outbound_port":  uint16(EnvoyPort),
 		"inbound_port":   uint16(InboundPort),
-	}, nil
+	}
+	maps.Copy(consts, cfg.pretend)
+	return consts, nil
 }
 
 func closeHooks(hooks []hook) {

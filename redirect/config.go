@@ -23,6 +23,10 @@ type Config struct {
 	// size costs: the maps are made anew and filled before they are switched to.
 	Sizes map[string]uint32
 	Log   *slog.Logger
+
+	// pretend overrides constants of the programs, for tests of what older
+	// kernels do.
+	pretend map[string]any
 }
 
 func (c Config) log() *slog.Logger {

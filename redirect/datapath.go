@@ -57,38 +57,66 @@ func Open(cfg Config) (*Datapath, error) {
 func (d *Datapath) Sync(m *model.Mesh) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	problems := d.planner.merge(d.planner.replacement(m))
 	d.planner.markAll()
-	if err := d.carryOut(d.planner.plan()); err != nil {
-		return errors.Join(problems, err)
+	problems := d.change(d.planner.replacement(m))
+	if errors.Is(problems, errNotDone) {
+		return problems
 	}
-	d.planner.settle()
 	if err := d.attach(); err != nil {
 		return errors.Join(problems, err)
 	}
 	// What is swept may serve the programs of an earlier run: not before they
 	// were replaced.
-	return errors.Join(problems, carryOut(d.maps, d.planner.sweep()))
+	return errors.Join(problems, carryOut(d.maps, d.planner.sweep()), d.sweepTallies())
 }
 
-// Apply carries out a change, with work in proportion to it. When it fails, the
-// next Apply or Sync tries again what is missing.
+// Apply carries out a change, with work in proportion to it. It is carried out
+// as far as it can be planned: a frontend that cannot stays as it was, and is
+// told of in the error. When the maps have no room for it (ErrFull), nothing of
+// it is done, and it is forgotten. When the kernel fails in between, the next
+// Apply or Sync goes on where this one stopped.
 func (d *Datapath) Apply(delta *model.Delta) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.change(delta)
+}
+
+// errNotDone tells that a change was not carried out to its end.
+var errNotDone = errors.New("the kernel does not have all of this change")
+
+func (d *Datapath) change(delta *model.Delta) error {
+	back := d.planner.inverse(delta)
 	problems := d.planner.merge(delta)
-	if err := d.carryOut(d.planner.plan()); err != nil {
-		return errors.Join(problems, err)
+	ops := d.planner.plan()
+	if err := fits(d.maps, ops); err != nil {
+		return errors.Join(problems, errNotDone, err, d.planner.merge(back))
 	}
-	d.planner.settle()
+	if err := carryOut(d.maps, ops); err != nil {
+		return errors.Join(problems, errNotDone, err)
+	}
+	d.dropTallies(d.planner.settle())
 	return problems
 }
 
-func (d *Datapath) carryOut(ops []op) error {
-	if err := fits(d.maps, ops); err != nil {
+// dropTallies removes the counters of frontends that are no more. One that a
+// program writes in the same moment is left to the next Sync.
+func (d *Datapath) dropTallies(frontends []uint32) {
+	for _, id := range frontends {
+		_ = d.maps["sl_tallies"].Delete(id) // mostly not there: nobody dialled it
+	}
+}
+
+func (d *Datapath) sweepTallies() error {
+	tallies, err := readTallies(d.maps["sl_tallies"])
+	if err != nil {
 		return err
 	}
-	return carryOut(d.maps, ops)
+	for id := range tallies {
+		if !d.planner.frontendIDs.used[id] {
+			d.dropTallies([]uint32{id})
+		}
+	}
+	return nil
 }
 
 func (d *Datapath) attach() error {
@@ -98,6 +126,7 @@ func (d *Datapath) attach() error {
 	if err := attachAll(d.cfg, d.hooks); err != nil {
 		return err
 	}
+	d.cfg.log().Info("kernel programs attached", "hooks", len(d.hooks), "cgroup", d.cfg.CgroupRoot)
 	closeHooks(d.hooks)
 	d.hooks = nil
 	return removeOldLayouts(d.cfg, d.dir)

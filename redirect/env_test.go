@@ -204,6 +204,16 @@ func (p *pod) serveUDP(addr string) {
 	}()
 }
 
+// newClient is a pod with a server for each of the addresses.
+func newClient(t *testing.T, servers ...string) *pod {
+	t.Helper()
+	p := newPod(t)
+	for _, addr := range servers {
+		p.serve(addr)
+	}
+	return p
+}
+
 // dial connects from the pod.
 func (p *pod) dial(network, addr string) (c net.Conn, err error) {
 	p.do(func() { c, err = net.DialTimeout(network, addr, 5*time.Second) })

@@ -89,14 +89,17 @@ func (t *ids) plan(to *[]op, have *table[bpf.NameKey, bpf.Name]) {
 	}
 }
 
-// settle is called when a plan has been carried out.
-func (t *ids) settle() {
+// settle is called when a plan has been carried out, and returns the numbers
+// that were given back.
+func (t *ids) settle() (gone []uint32) {
 	for name := range t.dirty {
-		if t.refs[name] == 0 {
+		if id, ok := t.ids[name]; ok && t.refs[name] == 0 {
 			t.forget(name)
+			gone = append(gone, id)
 		}
 	}
-	clear(t.dirty)
+	t.dirty = map[string]bool{} // see planner.clean
+	return gone
 }
 
 func toName(s string) bpf.Name {

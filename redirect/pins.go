@@ -33,6 +33,7 @@ var carried = []string{"sl_sessions", "sl_handoffs", "sl_udp_replies", "sl_count
 
 func layout(specs map[string]*ebpf.MapSpec) string {
 	h := sha256.New()
+	fmt.Fprintln(h, bpf.LayoutVersion)
 	for _, name := range slices.Sorted(maps.Keys(specs)) {
 		s := specs[name]
 		fmt.Fprintln(h, name, s.Type, s.KeySize, s.ValueSize, s.MaxEntries, s.Flags)

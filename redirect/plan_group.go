@@ -75,7 +75,11 @@ func (p *planner) regroup(ops *[]op, id uint32, want []bpf.Endpoint) {
 		p.have.slots.put(ops, phaseSlot, bpf.SlotKey{Group: id, Index: uint32(i)}, e)
 		p.have.members.put(ops, phaseMember, e, uint32(i))
 	}
-	p.have.groups.put(ops, phaseGroup, id, bpf.Group{N: uint32(len(final))})
+	size := phaseGroup
+	if p.have.groups.rows[id].N > uint32(len(final)) {
+		size = phaseShrink
+	}
+	p.have.groups.put(ops, size, id, bpf.Group{N: uint32(len(final))})
 	p.dropBeyond(ops, id, final)
 }
 

@@ -52,19 +52,25 @@ func newPlanner(have *tables) *planner {
 	p := &planner{
 		have:        have,
 		frontendIDs: newIDs(bpf.NameFrontend), groupIDs: newIDs(bpf.NameGroup), scopeIDs: newIDs(bpf.NameScope),
-		frontends:      map[model.FrontendKey]*model.Frontend{},
-		endpoints:      map[model.BackendKey]*model.Endpoints{},
-		workloads:      map[model.WorkloadKey]*model.Workload{},
-		claims:         map[vipKey]map[model.FrontendKey]bool{},
-		uses:           map[groupKey]int{},
-		places:         map[bpf.WorkloadKey]map[model.WorkloadKey]uint16{},
-		dirtyVIPs:      map[vipKey]bool{},
-		dirtyFrontends: map[model.FrontendKey]bool{},
-		dirtyGroups:    map[groupKey]bool{},
-		dirtyPlaces:    map[bpf.WorkloadKey]bool{},
+		frontends: map[model.FrontendKey]*model.Frontend{},
+		endpoints: map[model.BackendKey]*model.Endpoints{},
+		workloads: map[model.WorkloadKey]*model.Workload{},
+		claims:    map[vipKey]map[model.FrontendKey]bool{},
+		uses:      map[groupKey]int{},
+		places:    map[bpf.WorkloadKey]map[model.WorkloadKey]uint16{},
 	}
+	p.clean()
 	p.restoreIDs()
 	return p
+}
+
+// clean forgets what was dirty. The maps are new ones: to clear one costs as
+// much as it has ever held, which is everything after the first plan.
+func (p *planner) clean() {
+	p.dirtyVIPs = map[vipKey]bool{}
+	p.dirtyFrontends = map[model.FrontendKey]bool{}
+	p.dirtyGroups = map[groupKey]bool{}
+	p.dirtyPlaces = map[bpf.WorkloadKey]bool{}
 }
 
 func (p *planner) kinds() map[uint32]*ids {
@@ -124,6 +130,21 @@ func (p *planner) replacement(m *model.Mesh) *model.Delta {
 	return d
 }
 
+// inverse is the delta that takes another one back.
+func (p *planner) inverse(d *model.Delta) *model.Delta {
+	back := model.NewDelta()
+	for key := range d.Frontends {
+		back.Frontends[key] = p.frontends[key]
+	}
+	for key := range d.Endpoints {
+		back.Endpoints[key] = p.endpoints[key]
+	}
+	for key := range d.Workloads {
+		back.Workloads[key] = p.workloads[key]
+	}
+	return back
+}
+
 // plan returns the operations that make the tables hold what is wanted.
 func (p *planner) plan() []op {
 	var ops []op
@@ -153,15 +174,14 @@ func (p *planner) planIDs(ops *[]op) {
 	})
 }
 
-// settle is called when a plan has been carried out to its end.
-func (p *planner) settle() {
-	clear(p.dirtyVIPs)
-	clear(p.dirtyFrontends)
-	clear(p.dirtyGroups)
-	clear(p.dirtyPlaces)
-	for _, kind := range p.kinds() {
-		kind.settle()
-	}
+// settle is called when a plan has been carried out to its end. It returns the
+// numbers of frontends that are no more.
+func (p *planner) settle() (gone []uint32) {
+	p.clean()
+	gone = p.frontendIDs.settle()
+	p.groupIDs.settle()
+	p.scopeIDs.settle()
+	return gone
 }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

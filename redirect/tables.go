@@ -113,13 +113,14 @@ const (
 	phaseName
 	phaseSlot // of groups that change: below their size, old or new endpoints
 	phaseMember
-	phaseGroup // sizes
+	phaseGroup // sizes of groups that grow
 	phaseSplit
 	phaseScoped   // frontends of one client namespace, before
 	phaseFrontend // the ones that point to them
 	phaseWorkload
 	phaseDropWorkload
 	phaseDropFrontend
+	phaseShrink // sizes of groups that shrink: who needs them less has been told
 	phaseDropSplit
 	phaseDropGroup
 	phaseDropSlot

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	startTimeout = 5 * time.Minute
+	startTimeout = 2 * time.Minute
 	// fine is the time between looks while latency is measured, coarse while CPU
 	// is: the looks themselves cost Envoy CPU time.
 	fine   = 500 * time.Microsecond

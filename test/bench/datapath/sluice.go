@@ -20,7 +20,7 @@ const (
 
 // sluice returns the cell of a running sluice with so many services in the
 // kernel and one more, the last, with an HTTPRoute.
-func (l *Lab) sluice(services int) (*rig.Cell, error) {
+func (l *Lab) sluice(ctx context.Context, services int) (*rig.Cell, error) {
 	if c := l.sluices[services]; c != nil {
 		return c, nil
 	}

@@ -108,7 +108,8 @@ func (s *Sluice) ready(ctx context.Context, timeout time.Duration) error {
 		default:
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("sluice is not ready after %s: %s; %s", timeout, out, s.process.Log())
+			const most = 1000 // the rest lists all routes
+			return fmt.Errorf("sluice is not ready after %s: %s; %s", timeout, out[:min(len(out), most)], s.process.Log())
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -138,7 +138,7 @@ spec:
 		if e.Handler != "kernel" {
 			t.Errorf("handled by %s, want kernel", e.Handler)
 		}
-		checkRule(t, e, routes, 27)
+		checkRule(t, e, routes, 28)
 		checkServers(t, e, tally(24, func() string { return c.tcpName(4, "front:70") }), []string{"v2", "v3"})
 	})
 	t.Run("kernel without a route", func(t *testing.T) {

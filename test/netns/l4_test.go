@@ -224,6 +224,9 @@ func TestManyEndpoints(t *testing.T) {
 	real := s.server("real")
 	svc := s.service("many", real)
 	c := s.client("client")
+	if err := c.Unreachable(netip.MustParsePrefix("10.78.0.0/16")); err != nil {
+		t.Fatal(err)
+	}
 	s.apply("slice", manyEndpoints(svc.Name, 99))
 	s.settle()
 	assertShares(t, 1500, map[string]int{"real": 1, "error": 99}, func() string {

@@ -99,18 +99,25 @@ func setUp() error {
 	return machine.shared.Start(ctx)
 }
 
-// programs builds what the tests run: sluice with the race detector, and the
-// test program. $SLUICE_BIN names a sluice that is built already.
+// programs builds what the tests run: sluice with the race detector to serve,
+// sluice without it for the command line, and the test program. $SLUICE_BIN names
+// a sluice that is built already, for both.
 func programs(ctx context.Context, repo, envoy string) (lab.Programs, error) {
-	p := lab.Programs{Envoy: envoy, Sluice: os.Getenv("SLUICE_BIN")}
-	var err error
+	dir := machine.lab.Dir()
+	p := lab.Programs{
+		Envoy: envoy, Sluice: os.Getenv("SLUICE_BIN"), CLI: os.Getenv("SLUICE_BIN"),
+		Testapp: filepath.Join(dir, "testapp"),
+	}
 	if p.Sluice == "" {
-		if p.Sluice, err = lab.Build(ctx, repo, machine.lab.Dir(), "./cmd/sluice", "-race"); err != nil {
+		p.Sluice, p.CLI = filepath.Join(dir, "sluice-race"), filepath.Join(dir, "sluice")
+		if err := lab.Build(ctx, repo, "./cmd/sluice", p.Sluice, "-race"); err != nil {
+			return p, err
+		}
+		if err := lab.Build(ctx, repo, "./cmd/sluice", p.CLI); err != nil {
 			return p, err
 		}
 	}
-	p.Testapp, err = lab.Build(ctx, repo, machine.lab.Dir(), "./test/apps/testapp")
-	return p, err
+	return p, lab.Build(ctx, repo, "./test/apps/testapp", p.Testapp)
 }
 
 // needKernel fails a test on a kernel that is older than the feature's stated

@@ -43,14 +43,13 @@ func FindEnvoy(repo string) (string, error) {
 	return path, nil
 }
 
-// Build builds one of the repository's programs into dir and returns its path.
-func Build(ctx context.Context, repo, dir, pkg string, flags ...string) (string, error) {
-	out := filepath.Join(dir, filepath.Base(pkg))
+// Build builds one of the repository's programs as file out.
+func Build(ctx context.Context, repo, pkg, out string, flags ...string) error {
 	args := append([]string{"build", "-o", out}, flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Dir = repo
 	if b, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, b)
+		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, b)
 	}
-	return out, nil
+	return nil
 }

@@ -29,8 +29,8 @@ func TestPodsReachEachOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app, err := lab.Build(ctx, repo, t.TempDir(), "./test/apps/testapp")
-	if err != nil {
+	app := filepath.Join(t.TempDir(), "testapp")
+	if err := lab.Build(ctx, repo, "./test/apps/testapp", app); err != nil {
 		t.Fatal(err)
 	}
 	l, err := lab.Open("slt-lab", slog.Default())

@@ -82,8 +82,10 @@ func makeNode(netns string) error {
 		"net/ipv4/ip_forward":              "1",
 		"net/ipv6/conf/all/forwarding":     "1",
 		"net/ipv6/conf/default/accept_dad": "0",
-		"net/ipv4/icmp_ratelimit":          "0",
-		"net/ipv6/icmp/ratelimit":          "0",
+		// Refusals are not to be rationed: a client that is told at once doesn't
+		// wait for its next SYN. The masks name the ICMP types that are.
+		"net/ipv4/icmp_ratemask": "0",
+		"net/ipv6/icmp/ratemask": "2",
 	})
 	if err != nil {
 		return err
@@ -162,6 +164,17 @@ func nodeSide(node *netspace, veth string, addrs []netip.Addr) error {
 		}
 	}
 	return nil
+}
+
+// unreachable makes a network namespace refuse an address range by itself.
+func unreachable(netns string, prefix netip.Prefix) error {
+	s, err := openNetspace(netns)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	dst := &net.IPNet{IP: prefix.Addr().AsSlice(), Mask: net.CIDRMask(prefix.Bits(), prefix.Addr().BitLen())}
+	return s.route(netlink.Route{Dst: dst, Type: unix.RTN_UNREACHABLE})
 }
 
 // deleteLink removes a veth of the node, and its peer with it.

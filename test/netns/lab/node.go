@@ -11,7 +11,10 @@ import (
 
 // Programs are the paths of the binaries that a node runs.
 type Programs struct {
+	// Sluice is what `sluice run` runs, CLI what all other verbs do: that one
+	// need not be slowed down by the race detector.
 	Sluice  string
+	CLI     string
 	Envoy   string
 	Testapp string
 }

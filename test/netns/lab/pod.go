@@ -163,5 +163,8 @@ func firewall(ctx context.Context, pl place, ruleset string) error {
 	return err
 }
 
+// Unreachable makes the pod refuse to connect to an address range.
+func (p *Pod) Unreachable(prefix netip.Prefix) error { return unreachable(p.Netns, prefix) }
+
 // Veth is the name of the node's end of the pod's link.
 func (p *Pod) Veth() string { return p.veth }

@@ -77,7 +77,7 @@ func (n *Node) Uninstall(ctx context.Context) (string, error) {
 
 // CLI runs sluice with arguments on the node, and returns its standard output.
 func (n *Node) CLI(ctx context.Context, args ...string) (string, error) {
-	return n.system().run(ctx, "", append([]string{n.Programs.Sluice}, args...))
+	return n.system().run(ctx, "", append([]string{n.Programs.CLI}, args...))
 }
 
 // Ask runs a sluice command that asks the running one, with -o json, and decodes

@@ -69,9 +69,7 @@ func (a *Agent) start(ctx context.Context) error {
 		a.state.setKernelError(err)
 		a.log.Error("program the kernel", "err", err, "retry", retryInterval)
 	}
-	if err := a.server.Retire(ctx, d); err != nil {
-		return err
-	}
+	a.retire(ctx, d)
 	a.state.setSynced()
 	a.log.Info("serving", "services", len(mesh.Frontends), "workloads", len(mesh.Workloads), "took", time.Since(began).Round(time.Millisecond))
 	return nil
@@ -140,9 +138,7 @@ func (a *Agent) change(ctx context.Context, d *model.Delta) {
 		a.state.setKernelError(err)
 		a.log.Error("program the kernel", "err", err, "retry", retryInterval)
 	}
-	if err := a.server.Retire(ctx, d); err != nil && ctx.Err() == nil {
-		a.log.Warn("retire from Envoy", "err", err)
-	}
+	a.retire(ctx, d)
 	a.log.Debug("applied", "frontends", len(d.Frontends), "backends", len(d.Backends), "endpoints", len(d.Endpoints),
 		"workloads", len(d.Workloads), "took", time.Since(began))
 }
@@ -151,10 +147,19 @@ func (a *Agent) change(ctx context.Context, d *model.Delta) {
 // kernel is programmed all the same: what needs Envoy then fails, closed, and
 // what does not need it must not wait.
 func (a *Agent) warm(ctx context.Context, d *model.Delta) {
-	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
+	timed, cancel := context.WithTimeout(ctx, warmTimeout)
 	defer cancel()
-	if err := a.server.Prepare(ctx, d); err != nil {
+	if err := a.server.Prepare(timed, d); err != nil && ctx.Err() == nil {
 		a.log.Warn("Envoy has not taken a change in time; going on", "err", err)
+	}
+}
+
+// retire takes from Envoy what the kernel no longer sends it.
+func (a *Agent) retire(ctx context.Context, d *model.Delta) {
+	timed, cancel := context.WithTimeout(ctx, warmTimeout)
+	defer cancel()
+	if err := a.server.Retire(timed, d); err != nil && ctx.Err() == nil {
+		a.log.Warn("Envoy has not taken removals in time; going on", "err", err)
 	}
 }
 

@@ -50,14 +50,17 @@ conditions of each route. Exit code 0 when ready, 1 when not.`,
 // waitReady asks until the answer is ready or the time is over.
 func waitReady(ctx context.Context, c *agent.Client, wait time.Duration) (*agent.Status, error) {
 	deadline := time.Now().Add(wait)
+	answered := false
 	for {
 		st, err := c.Status(ctx)
 		if err == nil && st.Ready || time.Now().After(deadline) {
 			return st, err
 		}
-		if err != nil && !errors.Is(err, agent.ErrNotRunning) {
+		// One that has not started yet is worth waiting for; one that has gone is not.
+		if err != nil && (answered || !errors.Is(err, agent.ErrNotRunning)) {
 			return nil, err
 		}
+		answered = err == nil
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()

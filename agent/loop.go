@@ -156,9 +156,7 @@ func (a *Agent) warm(ctx context.Context, d *model.Delta) {
 
 // retire takes from Envoy what the kernel no longer sends it.
 func (a *Agent) retire(ctx context.Context, d *model.Delta) {
-	timed, cancel := context.WithTimeout(ctx, warmTimeout)
-	defer cancel()
-	if err := a.server.Retire(timed, d); err != nil && ctx.Err() == nil {
+	if err := a.server.Retire(ctx, d); err != nil && ctx.Err() == nil {
 		a.log.Warn("Envoy has not taken removals in time; going on", "err", err)
 	}
 }

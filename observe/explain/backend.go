@@ -91,7 +91,7 @@ func sumUp(bs []Backend, none Outcome) Outcome {
 		if b.Outcome.Verdict == Forwarded {
 			good += b.Percent
 		} else {
-			bad = append(bad, fmt.Sprintf("%s of the traffic: %s", percent(b.Percent), b.Outcome.Text))
+			bad = append(bad, fmt.Sprintf("%s: %s", percent(b.Percent), b.Outcome.Text))
 		}
 	}
 	switch {
@@ -102,7 +102,7 @@ func sumUp(bs []Backend, none Outcome) Outcome {
 	case good == 0:
 		return Outcome{Verdict: carrying[0].Outcome.Verdict, Text: strings.Join(bad, "; ")}
 	}
-	return Outcome{Verdict: Forwarded, Text: fmt.Sprintf("%s is forwarded; %s", percent(good), strings.Join(bad, "; "))}
+	return Outcome{Verdict: Forwarded, Text: fmt.Sprintf("%s reaches an endpoint; %s", percent(good), strings.Join(bad, "; "))}
 }
 
 func same(bs []Backend) bool {

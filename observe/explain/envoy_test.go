@@ -3,6 +3,7 @@ package explain_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -17,16 +18,7 @@ import (
 	"testing"
 	"time"
 
-	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"sluice.io/sluice/envoy/envoytest"
 	"sluice.io/sluice/model"
@@ -139,11 +131,11 @@ func randomRequest(rnd *rand.Rand) explain.Query {
 func serve(t *testing.T, frontends []*model.Frontend) (dir string) {
 	t.Helper()
 	dir = envoytest.Dir(t)
-	static := &bootstrapv3.Bootstrap_StaticResources{}
+	var listeners []object
 	for i, f := range frontends {
-		static.Listeners = append(static.Listeners, listener(t, socket(dir, i), numbered(t, f)))
+		listeners = append(listeners, listener(socket(dir, i), numbered(t, f)))
 	}
-	config, err := protojson.Marshal(&bootstrapv3.Bootstrap{StaticResources: static})
+	config, err := json.Marshal(object{"static_resources": object{"listeners": listeners}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,50 +155,50 @@ func serve(t *testing.T, frontends []*model.Frontend) (dir string) {
 
 func socket(dir string, i int) string { return filepath.Join(dir, fmt.Sprint(i, ".sock")) }
 
-// numbered returns the frontend's routes, each answering with its number.
-func numbered(t *testing.T, f *model.Frontend) *routev3.RouteConfiguration {
+// object is a JSON object.
+type object = map[string]any
+
+// numbered returns the frontend's routes in Envoy's JSON, each answering with its
+// number.
+func numbered(t *testing.T, f *model.Frontend) object {
 	t.Helper()
 	config, _ := translate.Routes(f)
-	routes := config.VirtualHosts[0].Routes
-	if len(routes) != len(f.HTTP.Entries) {
-		t.Fatalf("%d routes for %d entries", len(routes), len(f.HTTP.Entries))
-	}
-	for i, r := range routes {
-		r.Action = &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{
-			Status: 200, Body: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: strconv.Itoa(i)}},
-		}}
-	}
-	return config
-}
-
-func listener(t *testing.T, socket string, routes *routev3.RouteConfiguration) *listenerv3.Listener {
-	t.Helper()
-	hcm := &hcmv3.HttpConnectionManager{
-		StatPrefix:     "test",
-		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: routes},
-		NormalizePath:  wrapperspb.Bool(true), // as translate's listeners have it
-		HttpFilters: []*hcmv3.HttpFilter{{
-			Name:       "router",
-			ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed(t, &routerv3.Router{})},
-		}},
-	}
-	return &listenerv3.Listener{
-		Name:    socket,
-		Address: &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: socket}}},
-		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
-			Name:       "http",
-			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: packed(t, hcm)},
-		}}}},
-	}
-}
-
-func packed(t *testing.T, m proto.Message) *anypb.Any {
-	t.Helper()
-	a, err := anypb.New(m)
+	text, err := protojson.Marshal(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a
+	var routes struct {
+		VirtualHosts []struct{ Routes []object }
+	}
+	if err := json.Unmarshal(text, &routes); err != nil {
+		t.Fatal(err)
+	}
+	out := []object{}
+	for i, r := range routes.VirtualHosts[0].Routes {
+		out = append(out, object{
+			"match":           r["match"],
+			"direct_response": object{"status": 200, "body": object{"inline_string": strconv.Itoa(i)}},
+		})
+	}
+	if len(out) != len(f.HTTP.Entries) {
+		t.Fatalf("%d routes for %d entries", len(out), len(f.HTTP.Entries))
+	}
+	return object{"virtual_hosts": []object{{"name": "all", "domains": []string{"*"}, "routes": out}}}
+}
+
+func listener(socket string, routes object) object {
+	const types = "type.googleapis.com/envoy.extensions.filters."
+	return object{
+		"name":    socket,
+		"address": object{"pipe": object{"path": socket}},
+		"filter_chains": []object{{"filters": []object{{"name": "http", "typed_config": object{
+			"@type":          types + "network.http_connection_manager.v3.HttpConnectionManager",
+			"stat_prefix":    "test",
+			"route_config":   routes,
+			"normalize_path": true, // as translate's listeners have it
+			"http_filters":   []object{{"name": "router", "typed_config": object{"@type": types + "http.router.v3.Router"}}},
+		}}}}},
+	}
 }
 
 func dial(t *testing.T, socket string) net.Conn {

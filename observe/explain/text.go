@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+
+	"sluice.io/sluice/model"
 )
 
 // Text renders the answer for a terminal.
@@ -28,7 +30,7 @@ func (a *Answer) Text() string {
 		t.line(first(i, "passed"), "%s: %s", p.Origin, p.Match)
 		t.line("", "  %s", p.Why)
 	}
-	if a.MorePassed > 0 {
+	if a.MorePassed > 0 && (len(a.Passed) > 0 || a.Rule == nil) {
 		t.line(first(len(a.Passed), "passed"), "%s", more(a.MorePassed, len(a.Passed)))
 	}
 	for i, b := range a.Backends {
@@ -113,11 +115,13 @@ func (a *Answer) handled() string {
 }
 
 func (b Backend) text() string {
-	s := fmt.Sprintf("%6s  %s (weight %d)", percent(b.Percent), b.Backend, b.Weight)
-	switch {
-	case b.Outcome.Verdict != Forwarded:
-		return s + ": " + b.Outcome.Text
-	default:
-		return s + ": " + endpoints(b)
+	name := b.Backend.String()
+	if b.Backend == (model.BackendKey{}) {
+		name = "nothing"
 	}
+	s := fmt.Sprintf("%6s  %s (weight %d): ", percent(b.Percent), name, b.Weight)
+	if b.Outcome.Verdict == Forwarded {
+		return s + endpoints(b)
+	}
+	return s + b.Outcome.Text
 }

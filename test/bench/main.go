@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,7 +30,8 @@ import (
 type options struct {
 	rounds, passes, edits int
 	only                  []string
-	quick                 bool
+	routes                []int
+	quick, hold           bool
 	report                string
 }
 
@@ -50,7 +52,13 @@ func flags() *options {
 	flag.IntVar(&o.edits, "edits", 12, "edits of a case in each pass")
 	only := flag.String("only", "", "what to measure: control, datapath, or beginnings of subjects' names, with commas between")
 	flag.BoolVar(&o.quick, "quick", false, "only prove that everything works, in little time; the figures mean nothing")
+	flag.BoolVar(&o.hold, "hold", false, "set up what -only names and wait for an interrupt, for a look or a profile")
 	flag.StringVar(&o.report, "report", "", "measure nothing: show and publish this file of raw figures")
+	o.routes = []int{100, 1000, 5000}
+	flag.Func("routes", "numbers of routes, with commas between (default 100,1000,5000)", func(s string) (err error) {
+		o.routes, err = numbers(s)
+		return err
+	})
 	flag.Parse()
 	if *only != "" {
 		o.only = strings.Split(*only, ",")
@@ -151,23 +159,47 @@ func (o *options) dataPath() datapath.Options {
 	if o.quick {
 		opts.Window = 200 * time.Millisecond
 	}
+	if o.hold {
+		opts.Hold = hold
+	}
 	opts.Progress = func(round int) { fmt.Fprintf(os.Stderr, "data path: round %d of %d\n", round+1, opts.Rounds) }
 	return opts
 }
 
 func (o *options) control() control.Options {
 	opts := control.Options{Passes: o.passes, Edits: o.edits}
-	sizes := []int{100, 1000, 5000}
+	sizes := o.routes
 	if o.quick {
-		sizes = []int{100, 1000}
+		sizes = sizes[:min(2, len(sizes))]
 	}
 	for _, layout := range []control.Layout{control.FilePerRoute, control.OneFile} {
 		for _, n := range sizes {
 			opts.Cases = append(opts.Cases, control.Case{Layout: layout, Routes: n})
 		}
 	}
+	if o.hold {
+		opts.Hold = hold
+	}
 	opts.Progress = func(pass int, c control.Case) {
 		fmt.Fprintf(os.Stderr, "control path: pass %d of %d, %s\n", pass+1, opts.Passes, c)
 	}
 	return opts
+}
+
+// hold waits for an interrupt.
+func hold(ctx context.Context, c *rig.Cell) {
+	fmt.Fprintf(os.Stderr, "set up: cgroup %s, files %s, namespaces %s %s %s; interrupt to end\n", c.Cgroup, c.Dir, c.Node, c.Client, c.Server)
+	<-ctx.Done()
+}
+
+func numbers(list string) ([]int, error) {
+	var all []int
+	for field := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(field)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("%q is no number of routes", field)
+		}
+		all = append(all, n)
+	}
+	return all, nil
 }

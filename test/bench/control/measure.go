@@ -32,6 +32,8 @@ type Options struct {
 	Passes, Edits int
 	// Progress is called before each case of a pass.
 	Progress func(pass int, c Case)
+	// Hold is called with each case's cell when it has started, unless nil.
+	Hold func(context.Context, *rig.Cell)
 }
 
 // Edit is one timed edit.
@@ -49,8 +51,10 @@ type Sample struct {
 	// Ready is the time from the start of sluice, with no Envoy running, until
 	// the folder is in force, in seconds.
 	Ready float64 `json:"ready"`
-	// StartCPU is the CPU time that sluice used until then, in seconds.
-	StartCPU float64 `json:"startCPU"`
+	// StartSluiceCPU and StartEnvoyCPU are the CPU time that they used until
+	// then, in seconds.
+	StartSluiceCPU float64 `json:"startSluiceCPU"`
+	StartEnvoyCPU  float64 `json:"startEnvoyCPU"`
 	// SluiceRSS and EnvoyRSS are resident bytes after all edits.
 	SluiceRSS int64  `json:"sluiceRSS"`
 	EnvoyRSS  int64  `json:"envoyRSS"`
@@ -91,7 +95,7 @@ func (l *Lab) Measure(ctx context.Context, opts Options) (*Result, error) {
 				return result, err
 			}
 			opts.Progress(pass, c)
-			s, err := l.run(ctx, c, pass, opts.Edits)
+			s, err := l.run(ctx, c, pass, opts)
 			if err != nil {
 				return result, fmt.Errorf("measure %s: %w", c, err)
 			}
@@ -112,7 +116,7 @@ type trial struct {
 	began time.Time
 }
 
-func (l *Lab) run(ctx context.Context, c Case, pass, edits int) (_ *Sample, err error) {
+func (l *Lab) run(ctx context.Context, c Case, pass int, opts Options) (_ *Sample, err error) {
 	t := &trial{mesh: newMesh(c), sample: &Sample{Case: c, Pass: pass}}
 	if t.cell, err = l.Rig.Cell(fmt.Sprintf("c%d-%.1s%d", c.Routes, c.Layout, pass)); err != nil {
 		return nil, err
@@ -130,8 +134,9 @@ func (l *Lab) run(ctx context.Context, c Case, pass, edits int) (_ *Sample, err 
 	}
 	for _, step := range []func() error{
 		func() error { return t.start(ctx) },
-		func() error { return t.timeEdits(ctx, edits) },
-		func() error { return t.accountEdits(ctx, edits) },
+		func() error { t.hold(ctx, opts.Hold); return ctx.Err() },
+		func() error { return t.timeEdits(ctx, opts.Edits) },
+		func() error { return t.accountEdits(ctx, opts.Edits) },
 		t.memory,
 		t.countUpdates,
 	} {
@@ -152,14 +157,20 @@ func (t *trial) start(ctx context.Context) error {
 		return err
 	}
 	t.sample.Ready = ready.Seconds()
-	cpu, err := rig.CgroupCPU(t.sluice.Cgroup)
+	cpu, err := t.used()
 	if err != nil {
 		return err
 	}
-	t.sample.StartCPU = cpu.Seconds()
+	t.sample.StartSluiceCPU, t.sample.StartEnvoyCPU = cpu.sluice, cpu.envoy
 	_, _, err = t.watcher.Until(product.VIP(t.mesh.Routes-1), 80, "start", fine, func() error { return nil })
 	t.began = time.Now()
 	return err
+}
+
+func (t *trial) hold(ctx context.Context, hold func(context.Context, *rig.Cell)) {
+	if hold != nil {
+		hold(ctx, t.cell)
+	}
 }
 
 // timeEdits measures how long edits take, and what they send to Envoy.

@@ -19,6 +19,8 @@ type Options struct {
 	Window time.Duration
 	// Progress is called before each round.
 	Progress func(round int)
+	// Hold is called with the last subject's cell before the rounds, unless nil.
+	Hold func(context.Context, *rig.Cell)
 }
 
 // Sample is what one round measured of one subject.
@@ -54,6 +56,9 @@ func (l *Lab) Measure(ctx context.Context, subjects []Subject, opts Options) (*R
 			return nil, fmt.Errorf("set up %s: %w", s.Name, err)
 		}
 		targets[i] = t
+	}
+	if opts.Hold != nil {
+		opts.Hold(ctx, targets[len(targets)-1].cell)
 	}
 	result := &Result{}
 	var err error

@@ -84,7 +84,7 @@ func controlTables(r *control.Result) []*Table {
 	}
 	starts := &Table{
 		Title:  "Start with nothing running, and memory after the edits",
-		Header: []string{"routes", "files", "seconds to ready", "CPU seconds of sluice", "MiB of sluice", "MiB of Envoy"},
+		Header: []string{"routes", "files", "seconds to ready", "CPU seconds of sluice", "CPU seconds of Envoy", "MiB of sluice", "MiB of Envoy"},
 	}
 	for _, c := range cases(r) {
 		times := editTimes(r, c)
@@ -96,7 +96,8 @@ func controlTables(r *control.Result) []*Table {
 			col(func(s *control.Sample) float64 { return float64(s.Updated) / float64(max(1, s.Edited)) })))
 		starts.Rows = append(starts.Rows, append(slices.Clone(name),
 			col(func(s *control.Sample) float64 { return s.Ready }),
-			col(func(s *control.Sample) float64 { return s.StartCPU }),
+			col(func(s *control.Sample) float64 { return s.StartSluiceCPU }),
+			col(func(s *control.Sample) float64 { return s.StartEnvoyCPU }),
 			col(func(s *control.Sample) float64 { return float64(s.SluiceRSS) / (1 << 20) }),
 			col(func(s *control.Sample) float64 { return float64(s.EnvoyRSS) / (1 << 20) })))
 	}

@@ -59,7 +59,8 @@ func (u *round) routesByPort(g group) map[portKey][]*route {
 				continue
 			}
 			for _, k := range rt.attached[i].ports {
-				if rts := byPort[k]; !slices.Contains(rts, rt) {
+				// Two parentRefs of one route may lead to the same port.
+				if rts := byPort[k]; len(rts) == 0 || rts[len(rts)-1] != rt {
 					byPort[k] = append(rts, rt)
 				}
 			}

@@ -12,6 +12,7 @@ import (
 
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/source"
+	"sluice.io/sluice/source/scheme"
 )
 
 // FuzzFolder plays edits, separated by lines of "@", of two files in turn: what
@@ -36,9 +37,10 @@ func FuzzFolder(f *testing.F) {
 		f.Add(bytes.Join(edits, []byte("@\n")))
 		f.Add(bytes.Join(edits, []byte("@\n@\n")))
 	}
+	decoder := scheme.New()
 	f.Fuzz(func(t *testing.T, script []byte) {
 		dir := t.TempDir()
-		live, fresh := play(t, dir), play(t, dir)
+		live, fresh := play(t, dir, decoder), play(t, dir, decoder)
 		var last [2][]byte
 		for i, text := range bytes.Split(script, []byte("@\n")) {
 			last[i%2] = text
@@ -64,12 +66,12 @@ type player struct {
 	folder *Folder
 }
 
-func play(t *testing.T, dir string) *player {
+func play(t *testing.T, dir string, decoder *scheme.Decoder) *player {
 	f, err := New(dir, Options{Log: quiet()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.loaded = true
+	f.loaded, f.decoder = true, decoder
 	return &player{&world{t: t, objects: map[model.ObjectRef]*source.Object{}, removed: map[model.ObjectRef]int{}}, f}
 }
 

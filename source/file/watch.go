@@ -22,6 +22,8 @@ type watch struct {
 	abs    string
 	// watched are the folders that are watched, by their display paths.
 	watched map[string]bool
+	// unwatched are the folders that the log has said cannot be watched.
+	unwatched map[string]bool
 }
 
 // Run watches the folder and calls out, from this goroutine, for each change,
@@ -34,7 +36,7 @@ type watch struct {
 // kernel's limits are reached. That costs a stat per file; its period grows with
 // what it takes, so that it stays below half a percent of a processor.
 func (f *Folder) Run(ctx context.Context, out func(source.Batch)) error {
-	w := &watch{Folder: f, waits: newWaits(f.tuning), out: out, abs: f.dir, watched: map[string]bool{}}
+	w := &watch{Folder: f, waits: newWaits(f.tuning), out: out, abs: f.dir, watched: map[string]bool{}, unwatched: map[string]bool{}}
 	if abs, err := filepath.Abs(f.dir); err == nil {
 		w.abs = abs
 	}
@@ -104,10 +106,10 @@ func (w *watch) event(e fsnotify.Event) {
 	case strings.HasPrefix(name, ".."): // a ConfigMap's link to its data
 		w.waits.add("", now)
 	case isHidden(name):
-	case isInput(name) && !w.watched[path]:
-		w.waits.add(path, now)
 	case w.watched[path] || e.Has(fsnotify.Create) && isDir(path):
 		w.waits.add("", now)
+	case isInput(name):
+		w.waits.add(path, now)
 	}
 }
 
@@ -152,7 +154,15 @@ func (w *watch) all(paths []string) time.Duration {
 	took := time.Since(start)
 	w.failed = t.failed
 	w.some(union(paths, w.differing(t)))
-	return max(w.tuning.poll, 200*took)
+	return max(w.period(), 200*took)
+}
+
+// period is the least time between two looks at all files.
+func (w *watch) period() time.Duration {
+	if w.notify == nil {
+		return min(w.tuning.poll, time.Second) // there is nothing else to go by
+	}
+	return w.tuning.poll
 }
 
 func union(a, b []string) []string {
@@ -196,7 +206,9 @@ func (w *watch) absOf(dir string) string {
 }
 
 func (w *watch) add(dir string) {
-	if err := w.notify.Add(dir); err != nil {
+	err := w.notify.Add(dir)
+	if err != nil && !w.unwatched[dir] {
 		w.log.Warn("cannot watch folder; its files are looked at every few seconds", "dir", dir, "err", err)
 	}
+	w.unwatched[dir] = err != nil
 }

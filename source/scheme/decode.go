@@ -1,6 +1,7 @@
 package scheme
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"reflect"
@@ -28,6 +29,15 @@ func New() *Decoder { return &Decoder{schemas: newSchemas()} }
 // had a digest before, so that unchanged items of a List are not decoded again;
 // it may be nil.
 func (d *Decoder) Decode(text []byte, format syntax.Format, known func(digest uint64) *Item) []Item {
+	items := d.items(text, format, known)
+	lines := 1 + bytes.Count(text, []byte("\n"))
+	for i := range items {
+		items[i].within(lines)
+	}
+	return items
+}
+
+func (d *Decoder) items(text []byte, format syntax.Format, known func(digest uint64) *Item) []Item {
 	root, err := syntax.Parse(text, format)
 	switch {
 	case err != nil:
@@ -38,6 +48,18 @@ func (d *Decoder) Decode(text []byte, format syntax.Format, known func(digest ui
 		return d.list(root, known)
 	}
 	return d.add(nil, d.object(root))
+}
+
+// within keeps lines to those that there are: for what is missing at a text's
+// end, the parser may name the line after it.
+func (it *Item) within(lines int) {
+	it.Line = min(it.Line, lines)
+	for i := range it.Findings {
+		it.Findings[i].Line = min(it.Findings[i].Line, lines)
+	}
+	for i := range it.RuleLines {
+		it.RuleLines[i] = min(it.RuleLines[i], lines)
+	}
 }
 
 // add appends an item, unless there is nothing in it.

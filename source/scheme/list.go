@@ -9,10 +9,15 @@ import (
 	"sluice.io/sluice/source/syntax"
 )
 
-// isList tells v1 List, and the List of any kind, as kubectl get prints them.
+// isList tells v1 List, as kubectl get prints it, and the List of a kind that is
+// read.
 func isList(root *syntax.Node) bool {
 	kind, items := syntax.Child(root, "kind"), syntax.Child(root, "items")
-	return kind != nil && strings.HasSuffix(kind.Value, "List") && items != nil && items.Kind == yaml.SequenceNode
+	if kind == nil || items == nil || items.Kind != yaml.SequenceNode {
+		return false
+	}
+	of, ok := strings.CutSuffix(kind.Value, "List")
+	return ok && (of == "" || kinds[of] != nil)
 }
 
 func (d *Decoder) list(root *syntax.Node, known func(uint64) *Item) []Item {

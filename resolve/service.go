@@ -181,6 +181,9 @@ func (u *round) updateServices() {
 			for rt := range u.usersOf[n] {
 				u.compile.add(rt)
 			}
+			for es := range u.slicesOf[n] {
+				u.report.add(es.ref(kindEndpointSlice))
+			}
 		}
 		attach := !sameBackends(before, s) || !sameParent(before, s)
 		u.groups.add(group{service: n})

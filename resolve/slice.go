@@ -122,6 +122,33 @@ func (s *slice) problem(reason, message string) {
 	s.problems = append(s.problems, finding{reason: reason, message: message})
 }
 
+// stray says why nothing uses a slice, as far as that depends on its Service.
+func (r *Resolver) stray(s *slice) []finding {
+	if s.service.name == "" || len(s.ports) == 0 {
+		return nil
+	}
+	svc := r.services[s.service]
+	if svc == nil {
+		return []finding{{reason: reasonNoService, message: fmt.Sprintf("Service %s does not exist", s.service)}}
+	}
+	var have, want []string
+	for _, sp := range s.ports {
+		if slices.ContainsFunc(svc.ports, sp.serves) {
+			return nil
+		}
+		have = append(have, fmt.Sprintf("%q (%s)", sp.name, sp.protocol))
+	}
+	for _, p := range svc.ports {
+		want = append(want, fmt.Sprintf("%q (%s)", p.name, p.protocol))
+	}
+	return []finding{{reason: reasonNoMatchingPort, message: fmt.Sprintf(
+		"the endpoints are not used: by name and protocol, the slice's ports are %s, those of Service %s are %s",
+		strings.Join(have, ", "), s.service, strings.Join(want, ", "))}}
+}
+
+// serves reports whether the slice's port is that of a service.
+func (sp slicePort) serves(p servicePort) bool { return sp.name == p.name && sp.protocol == p.protocol }
+
 // updateEndpoints merges the slices of the marked services, and emits the
 // endpoints of the ports where that gives something new.
 func (u *round) updateEndpoints() {
@@ -169,7 +196,7 @@ func mergeEndpoints(parts []*slice, p servicePort) []model.Endpoint {
 	ready := false
 	for _, s := range parts {
 		for _, sp := range s.ports {
-			if sp.name != p.name || sp.protocol != p.protocol {
+			if !sp.serves(p) {
 				continue
 			}
 			for _, e := range s.endpoints {

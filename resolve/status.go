@@ -40,6 +40,7 @@ const (
 	reasonAddressInUse           = "AddressInUse"
 	reasonInvalidPort            = "InvalidPort"
 	reasonNoService              = "NoService"
+	reasonNoMatchingPort         = "NoMatchingPort"
 	reasonUnsupportedAddressType = "UnsupportedAddressType"
 	reasonInvalid                = "Invalid"
 )
@@ -73,7 +74,8 @@ func (r *Resolver) statusOf(ref model.ObjectRef) *model.Status {
 		}
 	case kindEndpointSlice:
 		if s := r.slices[nameOf(ref)]; s != nil {
-			return complaint(s.origin, len(s.ports) > 0 && len(s.endpoints) > 0, s.problems)
+			stray := r.stray(s)
+			return complaint(s.origin, len(s.endpoints) > 0 && stray == nil, append(slices.Clip(s.problems), stray...))
 		}
 	case kindWorkload:
 		if w := r.workloads[nameOf(ref)]; w != nil {

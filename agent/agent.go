@@ -43,6 +43,11 @@ const retryInterval = 2 * time.Second
 // of objects that only moved are told to the rest.
 const quietInterval = 200 * time.Millisecond
 
+// graceInterval is how long at least Envoy goes on serving what the kernel no
+// longer sends it: connections that were redirected just before may not have
+// been accepted and handed to their listener yet.
+const graceInterval = time.Second
+
 // Config tells the agent where things are.
 type Config struct {
 	Paths
@@ -76,6 +81,9 @@ type Agent struct {
 	refresh  chan struct{}
 	// moved are objects of which only file and line changed; see settle.
 	moved map[model.ObjectRef]*source.Object
+	// leaving is what changed since the last grace tick, due what changed before
+	// that; see retireDue.
+	leaving, due *model.Delta
 }
 
 // New checks the configuration and allocates; it touches neither kernel nor
@@ -103,6 +111,8 @@ func New(cfg Config) (*Agent, error) {
 		batches: make(chan source.Batch),
 		refresh: make(chan struct{}, 1),
 		moved:   map[model.ObjectRef]*source.Object{},
+		leaving: model.NewDelta(),
+		due:     model.NewDelta(),
 	}, nil
 }
 

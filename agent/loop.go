@@ -23,6 +23,8 @@ func (a *Agent) loop(ctx context.Context) error {
 	defer retry.Stop()
 	quiet := time.NewTimer(quietInterval)
 	defer quiet.Stop()
+	grace := time.NewTicker(graceInterval)
+	defer grace.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -40,6 +42,8 @@ func (a *Agent) loop(ctx context.Context) error {
 			a.change(ctx, d)
 		case <-quiet.C:
 			a.change(ctx, a.settle())
+		case <-grace.C:
+			a.retireDue(ctx)
 		case <-retry.C:
 			a.retry()
 		}
@@ -138,7 +142,7 @@ func (a *Agent) change(ctx context.Context, d *model.Delta) {
 		a.state.setKernelError(err)
 		a.log.Error("program the kernel", "err", err, "retry", retryInterval)
 	}
-	a.retire(ctx, d)
+	a.leaving.Merge(d)
 	a.log.Debug("applied", "frontends", len(d.Frontends), "backends", len(d.Backends), "endpoints", len(d.Endpoints),
 		"workloads", len(d.Workloads), "took", time.Since(began))
 }
@@ -154,7 +158,16 @@ func (a *Agent) warm(ctx context.Context, d *model.Delta) {
 	}
 }
 
-// retire takes from Envoy what the kernel no longer sends it.
+// retireDue takes from Envoy what the kernel has not sent it for one or two
+// graceIntervals. What has come back in the meantime stays.
+func (a *Agent) retireDue(ctx context.Context) {
+	due := a.due
+	a.due, a.leaving = a.leaving, model.NewDelta()
+	if !due.Empty() {
+		a.retire(ctx, a.state.now(due))
+	}
+}
+
 func (a *Agent) retire(ctx context.Context, d *model.Delta) {
 	if err := a.server.Retire(ctx, d); err != nil && ctx.Err() == nil {
 		a.log.Warn("Envoy has not taken removals in time; going on", "err", err)

@@ -1,5 +1,7 @@
 package model
 
+import "maps"
+
 // Delta is what changed in the mesh, keyed; a nil value means that the object
 // is gone. Sinks must do work in proportion to it.
 type Delta struct {
@@ -22,6 +24,14 @@ func NewDelta() *Delta {
 // Empty reports whether nothing changed.
 func (d *Delta) Empty() bool {
 	return len(d.Frontends)+len(d.Backends)+len(d.Endpoints)+len(d.Workloads) == 0
+}
+
+// Merge adds a later delta to this one.
+func (d *Delta) Merge(later *Delta) {
+	maps.Copy(d.Frontends, later.Frontends)
+	maps.Copy(d.Backends, later.Backends)
+	maps.Copy(d.Endpoints, later.Endpoints)
+	maps.Copy(d.Workloads, later.Workloads)
 }
 
 // Mesh is the whole model: what all deltas so far add up to. It is not safe for
@@ -49,6 +59,25 @@ func (m *Mesh) All() *Delta {
 	d := NewDelta()
 	(*Mesh)(d).Apply((*Delta)(m))
 	return d
+}
+
+// Now returns a delta of the same keys with the mesh's values, nil for what the
+// mesh does not hold.
+func (m *Mesh) Now(d *Delta) *Delta {
+	return &Delta{
+		Frontends: pick(m.Frontends, d.Frontends),
+		Backends:  pick(m.Backends, d.Backends),
+		Endpoints: pick(m.Endpoints, d.Endpoints),
+		Workloads: pick(m.Workloads, d.Workloads),
+	}
+}
+
+func pick[K comparable, V any](from, keys map[K]*V) map[K]*V {
+	picked := make(map[K]*V, len(keys))
+	for k := range keys {
+		picked[k] = from[k]
+	}
+	return picked
 }
 
 func merge[K comparable, V any](to, from map[K]*V) {

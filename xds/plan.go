@@ -27,6 +27,7 @@ type plan struct {
 	pods      map[model.WorkloadKey]*model.Workload
 	mounts    map[string]map[model.WorkloadKey]bool
 	leaving   leaving
+	begun     bool
 }
 
 // served is a frontend with what was made for it.
@@ -110,6 +111,7 @@ func (c *change) remove(k kind, name string) {
 // grow takes in what is new or changed, and notes what is to leave.
 func (p *plan) grow(d *model.Delta) *change {
 	c := newChange()
+	p.begin(c)
 	touched := map[string]bool{}
 	for k, b := range d.Backends {
 		p.backend(k, b, touched)
@@ -131,6 +133,19 @@ func (p *plan) grow(d *model.Delta) *change {
 		p.workload(k, w, c)
 	}
 	return c
+}
+
+// begin makes, once, what is there whatever the mesh is.
+func (p *plan) begin(c *change) {
+	if p.begun {
+		return
+	}
+	p.begun = true
+	for _, m := range translate.MirrorClusters() {
+		c.put(clusters, m.GetName(), m, model.Origin{Rule: -1})
+	}
+	l := translate.MirrorListener()
+	c.put(listeners, l.GetName(), l, model.Origin{Rule: -1})
 }
 
 func (p *plan) backend(k model.BackendKey, b *model.Backend, touched map[string]bool) {

@@ -64,7 +64,7 @@ func Config(t testing.TB, dir string) envoy.Config {
 		Dir:         filepath.Join(dir, "envoy"),
 		XDSSocket:   filepath.Join(dir, "xds.sock"),
 		Cgroup:      cgroup(t, filepath.Base(dir)),
-		Concurrency: 2,
+		Concurrency: 2, LogLevel: os.Getenv("SLT_LOG"),
 		DrainTime:   2e9,
 	}
 	t.Cleanup(func() {
@@ -72,9 +72,7 @@ func Config(t testing.TB, dir string) envoy.Config {
 			b, _ := os.ReadFile(filepath.Join(cfg.Dir, "envoy.log"))
 			t.Logf("envoy.log:\n%s", b)
 		}
-		stop := cfg
-		stop.DrainTime = 1e6
-		if err := envoy.Stop(stop); err != nil {
+		if err := envoy.Stop(cfg); err != nil {
 			t.Error(err)
 		}
 		os.Remove(cfg.Cgroup)

@@ -16,6 +16,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	internallistenerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/bootstrap/internal_listener/v3"
 	upstreamhttpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -55,7 +56,14 @@ func JSON(c Config) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write Envoy's bootstrap: %w", err)
 	}
+	internal, err := anypb.New(&internallistenerv3.InternalListener{})
+	if err != nil {
+		return nil, fmt.Errorf("write Envoy's bootstrap: %w", err)
+	}
 	return indented(&bootstrapv3.Bootstrap{
+		// Listeners that only Envoy itself reaches; copies of requests need one.
+		BootstrapExtensions: []*corev3.TypedExtensionConfig{{Name: "envoy.bootstrap.internal_listener", TypedConfig: internal}},
+
 		Node:             &corev3.Node{Id: c.NodeID, Cluster: "sluice"},
 		Admin:            &bootstrapv3.Admin{Address: pipe(c.AdminSocket, 0o600)},
 		StaticResources:  &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{xds}},

@@ -37,7 +37,7 @@ func (b *builder) forward(e model.HTTPEntry, s steps) *routev3.RouteAction {
 	if s.path != nil {
 		changePath(s.path, e.Match.Path).rewrite(a)
 	}
-	a.RequestMirrorPolicies = b.mirrors(s.mirrors)
+	a.RequestMirrorPolicies = b.mirrors(s.mirrors, e.Rule)
 	patience(a, e.Rule)
 	return a
 }
@@ -57,30 +57,38 @@ func (b *builder) share(e model.HTTPEntry, s steps, w model.WeightedBackend) []*
 	case w.Invalid != "":
 		return []*routev3.Route{b.failure(e, s)}
 	case s.redirect != nil:
-		return []*routev3.Route{b.redirect(e, s)}
+		return b.redirect(e, s)
 	default:
 		return []*routev3.Route{b.to(e, s, To(w.Backend))}
 	}
 }
 
-// weighted shares the requests of an entry among clusters, by weight.
+// weighted shares the requests of an entry among clusters, by weight. Envoy has
+// the last word on headers at the route, where the rule's are, but a backend's
+// filters come after the rule's: so when a backend has any, each backend gets the
+// outcome of both.
 func (b *builder) weighted(e model.HTTPEntry, s steps, backends []model.WeightedBackend) *routev3.Route {
-	r, a := b.route(e, s), b.forward(e, s)
+	onRoute, onWeight := s, steps{}
+	if filtered(backends) {
+		onRoute.request, onRoute.response = headers{}, headers{}
+		onWeight.request, onWeight.response = s.request, s.response
+	}
+	r, a := b.route(e, onRoute), b.forward(e, s)
 	clusters := &routev3.WeightedCluster{}
 	for _, w := range shares(backends) {
-		clusters.Clusters = append(clusters.Clusters, b.weight(w))
+		clusters.Clusters = append(clusters.Clusters, b.weight(w, onWeight))
 	}
 	a.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: clusters}
 	r.Action = &routev3.Route_Route{Route: a}
 	return r
 }
 
-func (b *builder) weight(w model.WeightedBackend) *routev3.WeightedCluster_ClusterWeight {
+func (b *builder) weight(w model.WeightedBackend, s steps) *routev3.WeightedCluster_ClusterWeight {
 	if w.Invalid != "" {
 		return &routev3.WeightedCluster_ClusterWeight{Name: invalid, Weight: u32(w.Weight)}
 	}
 	c := &routev3.WeightedCluster_ClusterWeight{Name: b.use(To(w.Backend)), Weight: u32(w.Weight)}
-	s := steps{}.then(w.Filters)
+	s = s.then(w.Filters)
 	c.RequestHeadersToAdd, c.RequestHeadersToRemove = s.request.envoy()
 	c.ResponseHeadersToAdd, c.ResponseHeadersToRemove = s.response.envoy()
 	if s.host != "" {

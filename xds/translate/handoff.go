@@ -21,20 +21,27 @@ const (
 	hashableString = "envoy.hashable_string"
 )
 
+// netnsOfClient is the mount path of the client's network namespace, as a format.
+const netnsOfClient = "%FILTER_STATE(" + clientNetns + ":PLAIN)%"
+
 // carryNetns makes upstream connections start in the client's own network
 // namespace, and keeps the pools of upstream connections apart by it.
-var carryNetns = networkFilter("envoy.filters.network.set_filter_state", typed(&setstatev3.Config{
-	OnNewConnection: []*valuev3.FilterStateValue{{
+var carryNetns = networkFilter("envoy.filters.network.set_filter_state",
+	typed(&setstatev3.Config{OnNewConnection: netnsFrom(netnsOfClient)}))
+
+// netnsFrom sets the network namespace of upstream connections from a format.
+func netnsFrom(format string) []*valuev3.FilterStateValue {
+	return []*valuev3.FilterStateValue{{
 		Key:        &valuev3.FilterStateValue_ObjectKey{ObjectKey: upstreamNetns},
 		FactoryKey: hashableString,
 		Value: &valuev3.FilterStateValue_FormatString{FormatString: &corev3.SubstitutionFormatString{
 			Format: &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: &corev3.DataSource{
-				Specifier: &corev3.DataSource_InlineString{InlineString: "%FILTER_STATE(" + clientNetns + ":PLAIN)%"},
+				Specifier: &corev3.DataSource_InlineString{InlineString: format},
 			}},
 		}},
 		SharedWithUpstream: valuev3.FilterStateValue_ONCE,
-	}},
-}))
+	}}
+}
 
 func networkFilter(name string, config *anypb.Any) *listenerv3.Filter {
 	return &listenerv3.Filter{Name: name, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: config}}

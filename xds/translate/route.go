@@ -21,8 +21,6 @@ func Routes(f *model.Frontend) (*routev3.RouteConfiguration, []Destination) {
 	return &routev3.RouteConfiguration{
 		Name:         RoutesName(f.Key),
 		VirtualHosts: []*routev3.VirtualHost{host},
-		// A rule's filters come before its backend's, so the backend's win.
-		MostSpecificHeaderMutationsWins: true,
 	}, b.destinations
 }
 
@@ -49,7 +47,7 @@ func (b *builder) entry(e model.HTTPEntry) []*routev3.Route {
 	usable := usableBackends(rule.Backends)
 	switch {
 	case steps.redirect != nil:
-		return []*routev3.Route{b.redirect(e, steps)}
+		return b.redirect(e, steps)
 	case len(usable) == 0:
 		return []*routev3.Route{b.failure(e, steps)}
 	case rule.Session != nil && !filtered(rule.Backends):

@@ -43,22 +43,3 @@ func fraction(n, d uint64) *corev3.RuntimeFractionalPercent {
 		Denominator: typev3.FractionalPercent_MILLION,
 	}}
 }
-
-// mirrors are the backends that get copies of requests.
-func (b *builder) mirrors(ms []*model.Mirror) []*routev3.RouteAction_RequestMirrorPolicy {
-	var out []*routev3.RouteAction_RequestMirrorPolicy
-	for _, m := range ms {
-		if m.Numerator == 0 {
-			continue
-		}
-		p := &routev3.RouteAction_RequestMirrorPolicy{
-			Cluster:                       b.use(To(m.Backend)),
-			DisableShadowHostSuffixAppend: true,
-		}
-		if m.Numerator < m.Denominator {
-			p.RuntimeFraction = fraction(uint64(m.Numerator), uint64(m.Denominator))
-		}
-		out = append(out, p)
-	}
-	return out
-}

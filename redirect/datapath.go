@@ -111,8 +111,9 @@ func (d *Datapath) sweepTallies() error {
 	if err != nil {
 		return err
 	}
+	held := d.planner.frontendIDs.held()
 	for id := range tallies {
-		if !d.planner.frontendIDs.used[id] {
+		if !held[id] {
 			d.dropTallies([]uint32{id})
 		}
 	}

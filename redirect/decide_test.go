@@ -189,7 +189,7 @@ func TestDecideScopes(t *testing.T) {
 	d := newDecider(t, b.m)
 	rq := request(model.TCP, "10.96.0.1:80")
 	for scope, want := range map[uint32]string{
-		0: "10.0.0.1:8080", d.planner.scopeIDs.ids["client"]: "10.0.0.2:8080", 99: "10.0.0.1:8080",
+		0: "10.0.0.1:8080", d.planner.scopeIDs.get("client"): "10.0.0.2:8080", 99: "10.0.0.1:8080",
 	} {
 		rq.Scope = scope
 		if got := d.ask(rq); got != want {
@@ -289,7 +289,7 @@ func TestDecideAffinity(t *testing.T) {
 	}
 
 	// Time passes.
-	key := bpf.AffinityKey{Netns: 1, Frontend: d.planner.frontendIDs.ids[f.Key.String()], Family: uint32(ipv4)}
+	key := bpf.AffinityKey{Netns: 1, Frontend: d.planner.frontendIDs.get(f.Key), Family: uint32(ipv4)}
 	var kept bpf.Affinity
 	moved := false
 	for range 200 {
@@ -393,7 +393,7 @@ func TestDecideCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := tallies[d.planner.frontendIDs.ids[f.Key.String()]]; got != (FrontendCount{Kernel: 5}) {
+	if got := tallies[d.planner.frontendIDs.get(f.Key)]; got != (FrontendCount{Kernel: 5}) {
 		t.Errorf("the frontend's count: %+v", got)
 	}
 }

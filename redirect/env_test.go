@@ -254,6 +254,11 @@ const roleVar = "SLUICE_REDIRECT_TEST_ROLE"
 // the process has written its first line.
 func (p *pod) start(role, cgroup string, args ...string) *process {
 	p.t.Helper()
+	return p.startWith(nil, role, cgroup, args...)
+}
+
+func (p *pod) startWith(stdin io.Reader, role, cgroup string, args ...string) *process {
+	p.t.Helper()
 	dir, err := os.Open(cgroup)
 	if err != nil {
 		p.t.Fatal(err)
@@ -262,6 +267,7 @@ func (p *pod) start(role, cgroup string, args ...string) *process {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), roleVar+"="+role)
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+	cmd.Stdin = stdin
 	proc := &process{cmd: cmd}
 	cmd.Stderr = &proc.stderr
 	out, err := cmd.StdoutPipe()

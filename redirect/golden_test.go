@@ -130,8 +130,12 @@ func compareGolden(t *testing.T, file string, want, got *txtar.Archive) {
 		}
 		return
 	}
-	if !bytes.Equal(text, txtar.Format(want)) {
-		t.Errorf("%s is not what the plan is now (go test -update, then look at the difference); now:\n%s", file, text)
+	was, is := strings.Split(string(txtar.Format(want)), "\n"), strings.Split(string(text), "\n")
+	for i := range max(len(was), len(is)) {
+		if i >= len(was) || i >= len(is) || was[i] != is[i] {
+			t.Fatalf("%s:%d: the plan is another one now (go test -update, then look at the difference): %q",
+				file, i+1, is[min(i, len(is)-1)])
+		}
 	}
 }
 
@@ -202,10 +206,10 @@ func describeValue(value any) string {
 	return fmt.Sprintf("%v", value)
 }
 
-func nameOf(t *ids, id uint32) string {
-	for name, i := range t.ids {
-		if i == id {
-			return name
+func nameOf[K comparable](t *ids[K], id uint32) string {
+	for key, n := range t.numbers {
+		if n.id == id {
+			return t.text(key)
 		}
 	}
 	return fmt.Sprint(id)

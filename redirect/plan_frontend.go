@@ -52,7 +52,7 @@ func checkFrontend(f *model.Frontend) error {
 
 // claim notes what a frontend needs: its number, its VIPs, its groups.
 func (p *planner) claim(key model.FrontendKey, f *model.Frontend) {
-	p.frontendIDs.hold(key.String())
+	p.frontendIDs.hold(key)
 	if key.ClientNamespace != "" {
 		p.scopeIDs.hold(key.ClientNamespace)
 	}
@@ -69,7 +69,7 @@ func (p *planner) claim(key model.FrontendKey, f *model.Frontend) {
 }
 
 func (p *planner) unclaim(key model.FrontendKey, f *model.Frontend) {
-	p.frontendIDs.release(key.String())
+	p.frontendIDs.release(key)
 	if key.ClientNamespace != "" {
 		p.scopeIDs.release(key.ClientNamespace)
 	}
@@ -122,14 +122,14 @@ func groupsOf(f *model.Frontend) []groupKey {
 
 // split is the frontend's division of new connections for one address family.
 func (p *planner) split(f *model.Frontend, fam family) (split bpf.Split, parts int) {
-	split.Frontend = p.frontendIDs.get(f.Key.String())
+	split.Frontend = p.frontendIDs.get(f.Key)
 	for _, b := range f.L4.Backends {
 		if b.Weight == 0 {
 			continue
 		}
 		part := &split.Part[parts]
 		if b.Invalid == "" {
-			part.Group = p.groupIDs.get(groupKey{b.Backend, fam}.String())
+			part.Group = p.groupIDs.get(groupKey{b.Backend, fam})
 		}
 		split.Total += b.Weight
 		part.Upto = split.Total
@@ -142,7 +142,7 @@ func (p *planner) split(f *model.Frontend, fam family) (split bpf.Split, parts i
 func (p *planner) planSplits(ops *[]op, key model.FrontendKey) {
 	f := p.frontends[key]
 	for _, fam := range []family{ipv4, ipv6} {
-		id, known := p.frontendIDs.ids[key.String()]
+		id, known := p.frontendIDs.known(key)
 		if f != nil && f.L4 != nil && slices.Contains(familiesOf(f), fam) {
 			if split, parts := p.split(f, fam); parts > 1 {
 				p.have.splits.put(ops, phaseSplit, bpf.SplitKey{Frontend: split.Frontend, Family: uint32(fam)}, split)
@@ -166,7 +166,7 @@ func (p *planner) planVIP(ops *[]op, vip vipKey) {
 		}
 		p.have.frontends.put(ops, phase, frontendEntryKey(vip, scope), want[scope])
 	}
-	for scope := range p.scopesAt(vip) {
+	for _, scope := range sortedKeys(p.scopesAt(vip)) {
 		if _, ok := want[scope]; !ok {
 			p.have.frontends.drop(ops, phaseDropFrontend, frontendEntryKey(vip, scope))
 		}
@@ -177,8 +177,8 @@ func (p *planner) planVIP(ops *[]op, vip vipKey) {
 func (p *planner) scopesAt(vip vipKey) map[uint32]bool {
 	scopes := map[uint32]bool{0: true}
 	if p.have.frontends.rows[frontendEntryKey(vip, 0)].Flags&bpf.FrontendScoped != 0 {
-		for _, id := range p.scopeIDs.ids {
-			scopes[id] = true
+		for _, n := range p.scopeIDs.numbers {
+			scopes[n.id] = true
 		}
 	}
 	return scopes
@@ -209,7 +209,7 @@ func (p *planner) entries(vip vipKey) map[uint32]bpf.Frontend {
 }
 
 func (p *planner) entry(vip vipKey, f *model.Frontend) bpf.Frontend {
-	e := bpf.Frontend{Id: p.frontendIDs.get(f.Key.String()), Action: bpf.ActionEnvoy}
+	e := bpf.Frontend{Id: p.frontendIDs.get(f.Key), Action: bpf.ActionEnvoy}
 	if f.L4 != nil {
 		e.Action = bpf.ActionKernel
 		e.Affinity = uint32(min(math.Ceil(f.Affinity.Seconds()), math.MaxUint32))

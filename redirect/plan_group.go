@@ -24,7 +24,7 @@ func (p *planner) mergeEndpoints(key model.BackendKey, e *model.Endpoints) {
 // only Envoy sends to have none in the kernel.
 func (p *planner) use(g groupKey) {
 	p.uses[g]++
-	p.groupIDs.hold(g.String())
+	p.groupIDs.hold(g)
 	p.dirtyGroups[g] = true
 }
 
@@ -33,17 +33,17 @@ func (p *planner) unuse(g groupKey) {
 	if p.uses[g] == 0 {
 		delete(p.uses, g)
 	}
-	p.groupIDs.release(g.String())
+	p.groupIDs.release(g)
 	p.dirtyGroups[g] = true
 }
 
 func (p *planner) planGroup(ops *[]op, key groupKey) {
 	if p.uses[key] > 0 {
-		id := p.groupIDs.get(key.String())
+		id := p.groupIDs.get(key)
 		p.regroup(ops, id, p.wanted(key, id))
 		return
 	}
-	if id, ok := p.groupIDs.ids[key.String()]; ok {
+	if id, ok := p.groupIDs.known(key); ok {
 		p.dropGroup(ops, id)
 	}
 }

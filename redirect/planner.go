@@ -32,7 +32,9 @@ func (k groupKey) String() string { return k.backend.String() + "/" + k.family.S
 type planner struct {
 	have *tables
 
-	frontendIDs, groupIDs, scopeIDs *ids
+	frontendIDs *ids[model.FrontendKey]
+	groupIDs    *ids[groupKey]
+	scopeIDs    *ids[string]
 
 	frontends map[model.FrontendKey]*model.Frontend
 	endpoints map[model.BackendKey]*model.Endpoints
@@ -51,13 +53,15 @@ type planner struct {
 func newPlanner(have *tables) *planner {
 	p := &planner{
 		have:        have,
-		frontendIDs: newIDs(bpf.NameFrontend), groupIDs: newIDs(bpf.NameGroup), scopeIDs: newIDs(bpf.NameScope),
-		frontends: map[model.FrontendKey]*model.Frontend{},
-		endpoints: map[model.BackendKey]*model.Endpoints{},
-		workloads: map[model.WorkloadKey]*model.Workload{},
-		claims:    map[vipKey]map[model.FrontendKey]bool{},
-		uses:      map[groupKey]int{},
-		places:    map[bpf.WorkloadKey]map[model.WorkloadKey]uint16{},
+		frontendIDs: newIDs(bpf.NameFrontend, model.FrontendKey.String, frontendOrder),
+		groupIDs:    newIDs(bpf.NameGroup, groupKey.String, groupOrder),
+		scopeIDs:    newIDs(bpf.NameScope, func(namespace string) string { return namespace }, cmp.Compare[string]),
+		frontends:   map[model.FrontendKey]*model.Frontend{},
+		endpoints:   map[model.BackendKey]*model.Endpoints{},
+		workloads:   map[model.WorkloadKey]*model.Workload{},
+		claims:      map[vipKey]map[model.FrontendKey]bool{},
+		uses:        map[groupKey]int{},
+		places:      map[bpf.WorkloadKey]map[model.WorkloadKey]uint16{},
 	}
 	p.clean()
 	p.restoreIDs()
@@ -73,16 +77,14 @@ func (p *planner) clean() {
 	p.dirtyPlaces = map[bpf.WorkloadKey]bool{}
 }
 
-func (p *planner) kinds() map[uint32]*ids {
-	return map[uint32]*ids{bpf.NameFrontend: p.frontendIDs, bpf.NameGroup: p.groupIDs, bpf.NameScope: p.scopeIDs}
-}
-
 // restoreIDs takes the numbers over that an earlier run gave out.
 func (p *planner) restoreIDs() {
-	kinds := p.kinds()
+	restore := map[uint32]func(string, uint32){
+		bpf.NameFrontend: p.frontendIDs.restore, bpf.NameGroup: p.groupIDs.restore, bpf.NameScope: p.scopeIDs.restore,
+	}
 	for key, name := range p.have.names.rows {
-		if t := kinds[key.Kind]; t != nil {
-			t.restore(fromName(name), key.Id)
+		if f := restore[key.Kind]; f != nil {
+			f(fromName(name), key.Id)
 		}
 	}
 	meta := p.have.meta.rows[0]
@@ -103,8 +105,8 @@ func (p *planner) merge(d *model.Delta) error {
 	for key, e := range d.Endpoints {
 		p.mergeEndpoints(key, e)
 	}
-	for key, w := range d.Workloads {
-		p.mergeWorkload(key, w)
+	for _, key := range sortedKeysFunc(d.Workloads, workloadOrder) {
+		p.mergeWorkload(key, d.Workloads[key])
 	}
 	return errors.Join(errs...)
 }
@@ -166,9 +168,9 @@ func (p *planner) plan() []op {
 }
 
 func (p *planner) planIDs(ops *[]op) {
-	for _, kind := range []*ids{p.frontendIDs, p.groupIDs, p.scopeIDs} {
-		kind.plan(ops, p.have.names)
-	}
+	p.frontendIDs.plan(ops, p.have.names)
+	p.groupIDs.plan(ops, p.have.names)
+	p.scopeIDs.plan(ops, p.have.names)
 	p.have.meta.put(ops, phaseMeta, 0, bpf.Meta{
 		NextFrontend: p.frontendIDs.next, NextGroup: p.groupIDs.next, NextScope: p.scopeIDs.next,
 	})

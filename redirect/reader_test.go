@@ -310,7 +310,7 @@ func checkStates(t *testing.T, seed uint64, states []*tables, before, after *mod
 	t.Helper()
 	for _, vip := range allVIPs() {
 		for _, ns := range []string{"", "ns0", "ns1"} {
-			scope := p.scopeIDs.ids[ns]
+			scope, _ := p.scopeIDs.known(ns)
 			allowed := mixed(before, after, vip, ns)
 			for i, s := range states {
 				got := read(func(int) *tables { return s }, vip, scope)

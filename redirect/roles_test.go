@@ -2,6 +2,7 @@ package redirect
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"sluice.io/sluice/model"
 )
 
 // play is the main function of the processes that tests start.
@@ -20,6 +23,8 @@ func play(role string) int {
 		err = playEnvoy()
 	case "dial":
 		err = playDial(os.Args[1], os.Args[2])
+	case "sluice":
+		err = playSluice()
 	case "bind":
 		err = playBind(os.Args[1])
 	default:
@@ -111,6 +116,43 @@ func playDial(network, addr string) error {
 	}
 	fmt.Println(line)
 	return nil
+}
+
+// playSluice opens the data path that it reads of on its input, and changes the
+// endpoints of the first backend without end, until it is killed.
+func playSluice() error {
+	var order sluiceOrder
+	if err := json.NewDecoder(os.Stdin).Decode(&order); err != nil {
+		return err
+	}
+	d, err := Open(order.Config)
+	if err != nil {
+		return err
+	}
+	mesh := model.NewMesh()
+	mesh.Apply(order.Mesh.delta())
+	if err := d.Sync(mesh); err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	all := order.Mesh.Endpoints[0]
+	for i := 0; ; i++ {
+		some := &model.Endpoints{Key: all.Key}
+		for j, e := range all.Endpoints {
+			if j == i%len(all.Endpoints) || (i>>j)&1 == 1 {
+				some.Endpoints = append(some.Endpoints, e)
+			}
+		}
+		if err := d.Apply(&model.Delta{Endpoints: map[model.BackendKey]*model.Endpoints{all.Key: some}}); err != nil {
+			return err
+		}
+	}
+}
+
+// sluiceOrder tells playSluice what to do.
+type sluiceOrder struct {
+	Config Config
+	Mesh   script
 }
 
 func playBind(addr string) error {

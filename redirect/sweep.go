@@ -19,11 +19,9 @@ func (p *planner) markAll() {
 	for place := range p.places {
 		p.dirtyPlaces[place] = true
 	}
-	for _, kind := range p.kinds() {
-		for name := range kind.ids {
-			kind.dirty[name] = true
-		}
-	}
+	p.frontendIDs.markAll()
+	p.groupIDs.markAll()
+	p.scopeIDs.markAll()
 }
 
 // sweep returns the operations that remove what nobody wants: left by a mesh of
@@ -62,7 +60,7 @@ func (p *planner) sweepFrontends(ops *[]op) {
 	}
 	for key, f := range p.frontends {
 		for _, fam := range familiesOf(f) {
-			live[bpf.SplitKey{Frontend: p.frontendIDs.get(key.String()), Family: uint32(fam)}] = f.L4 != nil
+			live[bpf.SplitKey{Frontend: p.frontendIDs.get(key), Family: uint32(fam)}] = f.L4 != nil
 		}
 	}
 	for key := range p.have.splits.rows {
@@ -75,7 +73,7 @@ func (p *planner) sweepFrontends(ops *[]op) {
 func (p *planner) sweepGroups(ops *[]op) {
 	live := map[uint32]bool{}
 	for g := range p.uses {
-		live[p.groupIDs.get(g.String())] = true
+		live[p.groupIDs.get(g)] = true
 	}
 	for id := range p.have.groups.rows {
 		if !live[id] {
@@ -96,10 +94,11 @@ func (p *planner) sweepGroups(ops *[]op) {
 }
 
 func (p *planner) sweepNames(ops *[]op) {
-	kinds := p.kinds()
-	for key, name := range p.have.names.rows {
-		kind := kinds[key.Kind]
-		if text := fromName(name); kind == nil || kind.refs[text] == 0 || kind.ids[text] != key.Id {
+	held := map[uint32]map[uint32]bool{
+		bpf.NameFrontend: p.frontendIDs.held(), bpf.NameGroup: p.groupIDs.held(), bpf.NameScope: p.scopeIDs.held(),
+	}
+	for key := range p.have.names.rows {
+		if !held[key.Kind][key.Id] {
 			p.have.names.drop(ops, phaseDropName, key)
 		}
 	}

@@ -101,21 +101,27 @@ func (u *round) ingestRoute(ref model.ObjectRef, obj *source.Object) {
 	if obj == nil {
 		return
 	}
-	var rt *route
-	switch o := obj.KubeObject.(type) {
-	case *gatewayv1.HTTPRoute:
-		rt = newHTTPRoute(ref, obj, o)
-	case *gatewayv1.GRPCRoute:
-		rt = newGRPCRoute(ref, obj, o)
-	case *gatewayv1.TCPRoute:
-		rt = newTCPRoute(ref, obj, o)
-	case *gatewayv1.UDPRoute:
-		rt = newUDPRoute(ref, obj, o)
-	default:
+	rt := routeOf(ref, obj)
+	if rt == nil {
 		return
 	}
 	u.routes[ref] = rt
 	u.bind(rt)
+}
+
+// routeOf reads a route of any kind; nil for other objects.
+func routeOf(ref model.ObjectRef, obj *source.Object) *route {
+	switch o := obj.KubeObject.(type) {
+	case *gatewayv1.HTTPRoute:
+		return newHTTPRoute(ref, obj, o)
+	case *gatewayv1.GRPCRoute:
+		return newGRPCRoute(ref, obj, o)
+	case *gatewayv1.TCPRoute:
+		return newTCPRoute(ref, obj, o)
+	case *gatewayv1.UDPRoute:
+		return newUDPRoute(ref, obj, o)
+	}
+	return nil
 }
 
 // bind enters a route into the indexes and marks it.

@@ -1,0 +1,31 @@
+package resolve
+
+import (
+	"errors"
+
+	"sluice.io/sluice/source"
+)
+
+// Check tells what makes a route unusable whatever else there is, such as an
+// expression that does not compile. A reader of files keeps the last good state
+// of such an object, as it does of one that breaks its schema. A rule that
+// cannot be used makes the whole route unusable here: the Gateway API leaves the
+// choice between dropping the rule and falling back to the last good state.
+//
+// References to other objects are not looked at: they may come right without a
+// change of this one.
+func Check(obj *source.Object) error {
+	rt := routeOf(obj.Origin.Object, obj)
+	if rt == nil {
+		return nil
+	}
+	out := rt.build(&compiler{Resolver: New(), route: rt, out: &compiled{}})
+	switch {
+	case out.rejected != nil:
+		return errors.New(out.rejected.message)
+	case len(out.dropped) > 0:
+		return errors.New(merge("", out.dropped).message)
+	}
+	return nil
+}
+

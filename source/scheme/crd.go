@@ -21,6 +21,7 @@ import (
 // crdSchema is what a kind's CRD demands of its objects in one version.
 type crdSchema struct {
 	structural *schema.Structural
+	shape      *shape
 	values     validation.SchemaValidator
 	rules      *ruleTree
 }
@@ -75,7 +76,11 @@ func compile(crd *apiextensionsv1.CustomResourceDefinition, version string) (*cr
 		if err != nil {
 			return nil, fmt.Errorf("compile rules of %s/%s: %w", crd.Name, version, err)
 		}
-		return &crdSchema{structural: structural, values: values, rules: rules}, nil
+		shape, err := shapeOf(structural)
+		if err != nil {
+			return nil, fmt.Errorf("compile schema of %s/%s: %w", crd.Name, version, err)
+		}
+		return &crdSchema{structural: structural, shape: shape, values: values, rules: rules}, nil
 	}
 	return nil, fmt.Errorf("%s has no version %s", crd.Name, version)
 }
@@ -91,7 +96,10 @@ func (d *Decoder) validate(k *kind, version string, u unstructured) []fault {
 	unknown := pruning.PruneWithOptions(u, s.structural, true, schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
 	defaulting.PruneNonNullableNullsWithoutDefaults(u, s.structural)
 	defaulting.Default(u, s.structural)
-	errs := validation.ValidateCustomResource(nil, u, s.values)
+	var errs field.ErrorList
+	if !s.shape.proves(u) {
+		errs = validation.ValidateCustomResource(nil, u, s.values)
+	}
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, s.structural, u)...)
 	faults := append(unknownFields(s.structural, unknown, errs), faultsOf(errs)...)
 	if len(faults) == 0 {

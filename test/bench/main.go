@@ -80,12 +80,12 @@ func run(ctx context.Context, o *options) error {
 		if err != nil {
 			return err
 		}
-		results.Text(os.Stdout)
+		fmt.Print(results.Text())
 		return results.Publish(docs)
 	}
 	results, err := measure(ctx, root, o)
 	if results != nil {
-		results.Text(os.Stdout)
+		fmt.Print(results.Text())
 		file, failed := results.Save(filepath.Join(root, ".cache", "bench"))
 		err = errors.Join(err, failed)
 		fmt.Println("\nraw figures:", file)

@@ -2,6 +2,7 @@ package datapath
 
 import (
 	"context"
+
 	"sluice.io/sluice/test/bench/product"
 	"sluice.io/sluice/test/bench/rig"
 )

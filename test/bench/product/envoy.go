@@ -67,7 +67,7 @@ func (a *Admin) get(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("ask Envoy for %s: %w", path, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return "", fmt.Errorf("ask Envoy for %s: %w", path, err)

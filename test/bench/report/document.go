@@ -3,7 +3,6 @@ package report
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 )
@@ -14,13 +13,15 @@ const (
 	endMark   = "<!-- measured: end -->"
 )
 
-// Text prints all tables for a terminal.
-func (r *Results) Text(w io.Writer) {
+// Text returns all tables for a terminal.
+func (r *Results) Text() string {
+	var w bytes.Buffer
 	for _, t := range r.tables() {
 		if len(t.Rows) > 0 {
-			t.Text(w)
+			t.Text(&w)
 		}
 	}
+	return w.String()
 }
 
 func (r *Results) tables() []*Table {
@@ -70,7 +71,7 @@ func (r *Results) rounds() int {
 }
 
 // sections writes the tables, each plot behind the table that it draws.
-func (r *Results) sections(w io.Writer, plots []plot) {
+func (r *Results) sections(w *bytes.Buffer, plots []plot) {
 	for i, t := range r.tables() {
 		if len(t.Rows) == 0 {
 			continue

@@ -1,8 +1,8 @@
 package report
 
 import (
+	"bytes"
 	"fmt"
-	"io"
 	"math"
 	"strings"
 	"unicode/utf8"
@@ -16,7 +16,7 @@ type Table struct {
 }
 
 // Text prints the table for a terminal.
-func (t *Table) Text(w io.Writer) {
+func (t *Table) Text(w *bytes.Buffer) {
 	widths := make([]int, len(t.Header))
 	for _, row := range append([][]string{t.Header}, t.Rows...) {
 		for i, cell := range row {
@@ -38,7 +38,7 @@ func (t *Table) Text(w io.Writer) {
 }
 
 // Markdown prints the table for a document.
-func (t *Table) Markdown(w io.Writer) {
+func (t *Table) Markdown(w *bytes.Buffer) {
 	fmt.Fprintf(w, "\n| %s |\n|%s\n", strings.Join(t.Header, " | "), "---|"+strings.Repeat("---:|", len(t.Header)-1))
 	for _, row := range t.Rows {
 		fmt.Fprintf(w, "| %s |\n", strings.Join(row, " | "))

@@ -36,7 +36,7 @@ func mountPoints() ([]mountPoint, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list mounts: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var found []mountPoint
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {

@@ -38,12 +38,12 @@ func (c *Cell) Start(ns, cgroup, program string, args ...string) (*Process, erro
 	if err != nil {
 		return nil, fmt.Errorf("open cgroup: %w", err)
 	}
-	defer group.Close()
+	defer func() { _ = group.Close() }()
 	stderr, err := os.CreateTemp(c.Dir, filepath.Base(program)+"-*.log")
 	if err != nil {
 		return nil, fmt.Errorf("make log file: %w", err)
 	}
-	defer stderr.Close()
+	defer func() { _ = stderr.Close() }()
 
 	p := &Process{cmd: exec.Command(program, args...), log: stderr.Name(), done: make(chan struct{})}
 	p.cmd.Stderr = stderr
@@ -59,9 +59,9 @@ func (c *Cell) Start(ns, cgroup, program string, args ...string) (*Process, erro
 	p.cmd.Stdout = stdout
 	p.stdout = bufio.NewReader(out)
 	err = inNetns(ns, p.cmd.Start)
-	stdout.Close()
+	_ = stdout.Close() // the process has its own
 	if err != nil {
-		out.Close()
+		_ = out.Close()
 		return nil, fmt.Errorf("start %s: %w", program, err)
 	}
 	go func() {
@@ -81,7 +81,7 @@ func inNetns(ns string, f func() error) error {
 			if err != nil {
 				return fmt.Errorf("open network namespace %s: %w", ns, err)
 			}
-			defer unix.Close(fd)
+			defer func() { _ = unix.Close(fd) }()
 			if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
 				return fmt.Errorf("enter network namespace %s: %w", ns, err)
 			}
@@ -149,7 +149,7 @@ func (p *Process) failure(action string, err error) error {
 
 // Stop ends the process, politely first, and waits for it.
 func (p *Process) Stop() error {
-	p.stdin.Close()
+	_ = p.stdin.Close() // may have ended already
 	for _, sig := range []os.Signal{unix.SIGTERM, unix.SIGKILL} {
 		if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return p.failure("stop", err)
@@ -165,7 +165,7 @@ func (p *Process) Stop() error {
 
 // Finish closes the process's standard input and waits until it ends by itself.
 func (p *Process) Finish() error {
-	p.stdin.Close()
+	_ = p.stdin.Close() // may have ended already
 	<-p.done
 	if p.err != nil {
 		return p.failure("run", p.err)

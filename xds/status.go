@@ -17,6 +17,9 @@ type Status struct {
 	Synced bool `json:"synced"`
 	// Resources counts resources by kind: clusters, endpoints, listeners, routes.
 	Resources map[string]int `json:"resources"`
+	// Sent counts, by kind, the resources that were sent or removed since this
+	// server was made.
+	Sent map[string]uint64 `json:"sent"`
 	// Rejected are the resources that Envoy does not take; it goes on with the
 	// last version of each that it took.
 	Rejected []Rejection `json:"rejected,omitempty"`
@@ -36,9 +39,9 @@ func (s *Server) Status() Status {
 	st := s.store
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	out := Status{Connected: len(st.streams) > 0, Resources: map[string]int{}}
+	out := Status{Connected: len(st.streams) > 0, Resources: map[string]int{}, Sent: map[string]uint64{}}
 	for k := range kinds {
-		out.Resources[k.String()] = len(st.held[k])
+		out.Resources[k.String()], out.Sent[k.String()] = len(st.held[k]), st.sent[k]
 	}
 	out.Synced = out.Connected && st.open[routes]
 	var newest int64 = -1

@@ -17,6 +17,7 @@ type store struct {
 	held    [kinds]map[string]*resource
 	open    [kinds]bool // kinds that may be sent: the first Prepare opens them
 	retired bool        // the first Retire is done: what Envoy has beyond this is stale
+	sent    [kinds]uint64
 	streams map[int64]*stream
 	// changed is closed and replaced whenever a wait may have come to its end.
 	changed chan struct{}

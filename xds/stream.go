@@ -128,6 +128,7 @@ func (s *store) send(st *stream, k kind) {
 	}
 	resp.TypeUrl = typeURLs[k]
 	t.flight, t.greet = fl, false
+	s.sent[k] += uint64(len(fl.sent) + len(fl.removed))
 	watch := t.watch
 	t.watch = nil
 	t.out <- &cache.DeltaPassthroughResponse{

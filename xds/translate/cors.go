@@ -13,7 +13,8 @@ import (
 )
 
 // cors is what the CORS filter does on a route. Preflight requests of origins
-// that are not allowed end at Envoy too, without an allowing answer.
+// that are not allowed end at Envoy too, without an allowing answer. A star in
+// methods and headers is answered with what the request asks for.
 func cors(c *model.CORS) *corsv3.CorsPolicy {
 	p := &corsv3.CorsPolicy{
 		AllowMethods:                 strings.Join(c.AllowMethods, ", "),
@@ -21,14 +22,19 @@ func cors(c *model.CORS) *corsv3.CorsPolicy {
 		ExposeHeaders:                strings.Join(c.ExposeHeaders, ", "),
 		AllowCredentials:             wrapperspb.Bool(c.AllowCredentials),
 		ForwardNotMatchingPreflights: no,
-	}
-	if c.MaxAge > 0 {
-		p.MaxAge = strconv.FormatInt(int64(c.MaxAge.Seconds()), 10)
+		MaxAge:                       maxAge(c),
 	}
 	for _, o := range c.AllowOrigins {
 		p.AllowOriginStringMatch = append(p.AllowOriginStringMatch, origin(o))
 	}
 	return p
+}
+
+func maxAge(c *model.CORS) string {
+	if c.MaxAge <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64(c.MaxAge.Seconds()), 10)
 }
 
 // origin matches an origin; a star stands for any number of characters.

@@ -28,4 +28,3 @@ func Check(obj *source.Object) error {
 	}
 	return nil
 }
-

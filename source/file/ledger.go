@@ -21,6 +21,8 @@ type ledger struct {
 	log     *slog.Logger
 	// changed and moved collect what to tell, until taken.
 	changed, moved map[model.ObjectRef]*source.Object
+	// contested are the objects that are defined more than once.
+	contested map[model.ObjectRef]bool
 	// touched are the files whose problems may have changed.
 	touched map[*input]bool
 	// problems are those of each file that has any; folders are those of folders.
@@ -68,7 +70,8 @@ func newLedger(v *vault, log *slog.Logger) *ledger {
 	return &ledger{
 		entries: map[model.ObjectRef]*entry{}, vault: v, log: log,
 		changed: map[model.ObjectRef]*source.Object{}, moved: map[model.ObjectRef]*source.Object{},
-		touched: map[*input]bool{}, problems: map[string][]source.Problem{},
+		contested: map[model.ObjectRef]bool{},
+		touched:   map[*input]bool{}, problems: map[string][]source.Problem{},
 	}
 }
 
@@ -135,6 +138,9 @@ func (l *ledger) settleOne(e *entry) {
 	slices.SortFunc(e.claims, func(a, b claim) int {
 		return cmp.Or(cmp.Compare(a.doc.in.path, b.doc.in.path), cmp.Compare(a.line(), b.line()))
 	})
+	if delete(l.contested, e.ref); len(e.claims) > 1 {
+		l.contested[e.ref] = true
+	}
 	for _, c := range e.claims {
 		l.touched[c.doc.in] = true
 	}

@@ -18,7 +18,10 @@ func (l *ledger) problemsOf(in *input) []source.Problem {
 	}
 	for _, d := range in.docs {
 		for i := range d.items {
-			all = l.itemProblems(all, claim{d, &d.items[i]})
+			it := &d.items[i]
+			if len(it.Findings) > 0 || len(l.contested) > 0 && l.contested[it.Ref] {
+				all = l.itemProblems(all, claim{d, it})
+			}
 		}
 	}
 	if len(in.ghosts) > 0 && in.problem == nil {

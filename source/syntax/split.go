@@ -25,11 +25,15 @@ func splitYAML(file []byte) []Document {
 	var docs []Document
 	cut := cutter{line: 1}
 	line := 1
-	for at := 0; at < len(file); line++ {
-		end := len(file)
-		if nl := bytes.IndexByte(file[at:], '\n'); nl >= 0 {
-			end = at + nl + 1
+	for at := 0; at < len(file); {
+		if cut.content { // nothing but a marker matters any more
+			next := nextMarker(file, at)
+			line += bytes.Count(file[at:next], newline)
+			if at = next; at == len(file) {
+				break
+			}
 		}
+		end := lineEnd(file, at)
 		text := file[at:end]
 		switch {
 		case isMarker(text, "---"):
@@ -38,17 +42,44 @@ func splitYAML(file []byte) []Document {
 				cut = cutter{start: at, line: line}
 			}
 			cut.marked = true
-			cut.content = cut.content || !blank(text[3:])
+			cut.content = !blank(text[3:])
 		case isMarker(text, "..."):
 			docs = cut.take(docs, file[:end])
 			cut = cutter{start: end, line: line + 1}
 		case !cut.content:
-			directive := !cut.marked && len(text) > 0 && text[0] == '%'
+			directive := !cut.marked && text[0] == '%'
 			cut.content = !directive && !blank(text)
 		}
 		at = end
+		line++
 	}
 	return cut.take(docs, file)
+}
+
+var newline = []byte("\n")
+
+// lineEnd is where the line at an offset ends, with its newline.
+func lineEnd(file []byte, at int) int {
+	if nl := bytes.IndexByte(file[at:], '\n'); nl >= 0 {
+		return at + nl + 1
+	}
+	return len(file)
+}
+
+// nextMarker is the start of the first line from an offset, itself the start of
+// a line, that may be a marker; the end when there is none.
+func nextMarker(file []byte, at int) int {
+	if isMarker(file[at:lineEnd(file, at)], "---") || isMarker(file[at:lineEnd(file, at)], "...") {
+		return at
+	}
+	next := len(file)
+	if i := bytes.Index(file[at:], []byte("\n---")); i >= 0 {
+		next = at + i + 1
+	}
+	if i := bytes.Index(file[at:next], []byte("\n...")); i >= 0 {
+		next = at + i + 1
+	}
+	return next
 }
 
 // cutter is the document that splitYAML is in.

@@ -36,7 +36,7 @@ func (a *Agent) serveAPI(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	_ = server.Close()
-	<-done
+	_ = <-done // that it was closed is no news
 	return ctx.Err()
 }
 

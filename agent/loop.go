@@ -17,7 +17,7 @@ func (a *Agent) loop(ctx context.Context) error {
 	}
 	watch := make(chan error, 1)
 	go func() { watch <- a.folder.Run(ctx, a.deliver(ctx)) }()
-	defer func() { <-watch }()
+	defer func() { _ = <-watch }()
 
 	retry := time.NewTicker(retryInterval)
 	defer retry.Stop()

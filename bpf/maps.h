@@ -32,8 +32,8 @@ TABLE(sl_workloads, struct workload_key, struct workload, 16384);
 TABLE(sl_frontends, struct frontend_key, struct frontend, 262144);
 TABLE(sl_splits, struct split_key, struct split, 65536);
 TABLE(sl_groups, __u32, struct group, 262144);
-TABLE(sl_slots, struct slot_key, struct endpoint, 1048576);
-TABLE(sl_members, struct endpoint, __u32, 1048576);
+TABLE(sl_slots, struct slot_key, struct endpoint, 524288);
+TABLE(sl_members, struct endpoint, __u32, 524288);
 TABLE(sl_names, struct name_key, struct name, 524288);
 
 LRU(sl_affinity, struct affinity_key, struct affinity, 65536);

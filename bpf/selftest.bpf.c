@@ -2,7 +2,7 @@
 
 /* For tests only, never attached: BPF_PROG_TEST_RUN refuses the cgroup hooks,
  * so this runs the decision that they share from a program type that it takes.
- * The packet holds a struct request; the answer replaces it. */
+ * The packet holds a struct request and room for the answer behind it. */
 #include <linux/pkt_cls.h>
 
 #include "decide.h"
@@ -28,7 +28,7 @@ int sl_selftest(struct __sk_buff *skb)
 
 		bpf_map_update_elem(&sl_udp_flows, &flow, &a.to, BPF_ANY);
 	}
-	if (bpf_skb_store_bytes(skb, 0, &a, sizeof(a), 0))
+	if (bpf_skb_store_bytes(skb, sizeof(rq), &a, sizeof(a), 0))
 		return TC_ACT_SHOT;
 	return TC_ACT_OK;
 }

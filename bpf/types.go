@@ -2,32 +2,44 @@ package bpf
 
 import "github.com/cilium/ebpf"
 
-// The keys and values of the maps, as types.h defines and explains them.
+// The keys and values of the maps; types.h explains their fields.
 type (
-	Addr         = tablesAddr
-	WorkloadKey  = tablesWorkloadKey
-	Workload     = tablesWorkload
-	FrontendKey  = tablesFrontendKey
-	Frontend     = tablesFrontend
-	SplitKey     = tablesSplitKey
-	Split        = tablesSplit
-	SplitPart    = tablesSplitPart
-	Group        = tablesGroup
-	SlotKey      = tablesSlotKey
-	Endpoint     = tablesEndpoint
-	NameKey      = tablesNameKey
-	Name         = tablesName
-	Meta         = tablesMeta
-	Tally        = tablesTally
-	Tuple        = tablesTuple
-	Peer         = tablesPeer
-	PeerKey      = tablesPeerKey
-	AffinityKey  = tablesAffinityKey
-	Affinity     = tablesAffinity
-	Request      = tablesRequest
-	Verdict      = tablesVerdict
-	NameKind     = tablesNameKind
-	WorkloadKind = tablesWorkloadKind
+	// Addr is an address: 16 bytes in network order, IPv4 as v4-mapped.
+	Addr = tablesAddr
+	// WorkloadKey is a place: a network namespace or a cgroup.
+	WorkloadKey = tablesWorkloadKey
+	// Workload is what is known of who is at a place.
+	Workload = tablesWorkload
+	// FrontendKey is what a client dials, and for whom the entry is.
+	FrontendKey = tablesFrontendKey
+	// Frontend is what becomes of the connections.
+	Frontend = tablesFrontend
+	// SplitKey names a weighted frontend, for one address family.
+	SplitKey = tablesSplitKey
+	// Split holds its weights.
+	Split = tablesSplit
+	// SplitPart is one weight.
+	SplitPart = tablesSplitPart
+	// Group is the size of a group of endpoints.
+	Group = tablesGroup
+	// SlotKey is a place in a group.
+	SlotKey = tablesSlotKey
+	// Endpoint is what is there; with its group it is a key of the memberships.
+	Endpoint = tablesEndpoint
+	// NameKey is a number that user space gave out.
+	NameKey = tablesNameKey
+	// Name is what it means.
+	Name = tablesName
+	// Meta holds the next numbers to give out.
+	Meta = tablesMeta
+	// Tally counts a frontend's connections.
+	Tally = tablesTally
+	// AffinityKey is a client of a frontend.
+	AffinityKey = tablesAffinityKey
+	// Affinity is the endpoint that it stays with.
+	Affinity = tablesAffinity
+	// Request is what a decision is made about.
+	Request = tablesRequest
 )
 
 // Kinds of workload keys and of names.

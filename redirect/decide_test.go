@@ -93,13 +93,14 @@ func (d *decider) ask(rq bpf.Request) string {
 	if err := binary.Write(&in, binary.NativeEndian, rq); err != nil {
 		d.t.Fatal(err)
 	}
-	out := make([]byte, 256)
-	run := ebpf.RunOptions{Data: in.Bytes(), DataOut: out}
+	size := in.Len()
+	in.Write(make([]byte, binary.Size(answer{})))
+	run := ebpf.RunOptions{Data: in.Bytes(), DataOut: make([]byte, 256)}
 	if rc, err := d.program.Run(&run); err != nil || rc != 0 {
 		d.t.Fatal(rc, err)
 	}
 	var a answer
-	if err := binary.Read(bytes.NewReader(run.DataOut), binary.NativeEndian, &a); err != nil {
+	if err := binary.Read(bytes.NewReader(run.DataOut[size:]), binary.NativeEndian, &a); err != nil {
 		d.t.Fatal(err)
 	}
 	switch a.Verdict {

@@ -231,7 +231,7 @@ func (p *pod) reach(network, addr string) (where string, err error) {
 }
 
 func firstLine(c net.Conn) (string, error) {
-	if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		return "", err
 	}
 	var line []byte

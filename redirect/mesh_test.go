@@ -2,7 +2,6 @@ package redirect
 
 import (
 	"net/netip"
-	"time"
 
 	"sluice.io/sluice/model"
 )
@@ -66,5 +65,3 @@ func (b meshBuilder) workload(w *model.Workload) meshBuilder {
 	b.m.Workloads[w.Key] = w
 	return b
 }
-
-const minute = time.Minute

@@ -82,7 +82,7 @@ metadata: {name: second-document, namespace: $NS}
 spec: {clusterIP: not-an-address, ports: [{port: 80}]}
 `, 9, "Service", "second-document", []string{"not-an-address"}},
 		{"no-yaml", "apiVersion: v1\nkind: Service: x\nmetadata: {}\n", 2, "", "", nil},
-		{"no-name", "apiVersion: v1\nkind: Service\nmetadata: {namespace: $NS}\n", 1, "", "", []string{"name"}},
+		{"no-name", "apiVersion: v1\nkind: Service\nmetadata: {namespace: $NS}\n", 3, "", "", []string{"name"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			file := s.apply(tc.name, tc.yaml)

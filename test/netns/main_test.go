@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -68,6 +67,7 @@ func prepare(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs root and Envoy")
 	}
+	needKernel(t)
 	machine.once.Do(func() { machine.err = setUp() })
 	if machine.err != nil {
 		t.Fatal(machine.err)
@@ -120,10 +120,11 @@ func programs(ctx context.Context, repo, envoy string) (lab.Programs, error) {
 	return p, lab.Build(ctx, repo, "./test/apps/testapp", p.Testapp)
 }
 
-// needKernel fails a test on a kernel that is older than the feature's stated
-// minimum by skipping it, and lets it run on all others: there it must pass.
-func needKernel(t *testing.T, major, minor int) {
+// needKernel skips a test on a kernel that is older than the one that Sluice says
+// it needs. On all others the test must pass.
+func needKernel(t *testing.T) {
 	t.Helper()
+	const major, minor = 5, 18
 	var u syscall.Utsname
 	if err := syscall.Uname(&u); err != nil {
 		t.Fatal(err)
@@ -142,7 +143,7 @@ func needKernel(t *testing.T, major, minor int) {
 		t.Fatalf("kernel release %q", release.String())
 	}
 	if haveMajor < major || haveMajor == major && haveMinor < minor {
-		t.Skipf("Linux %s; the feature's stated minimum is %d.%d", release.String(), major, minor)
+		t.Skipf("Linux %s; Sluice needs %d.%d", release.String(), major, minor)
 	}
 }
 
@@ -156,10 +157,4 @@ func testName(t *testing.T) string {
 		return '-'
 	}, name)
 	return name[:min(len(name), 30)]
-}
-
-// source is the file and line of a caller, for messages.
-func source(skip int) string {
-	_, file, line, _ := runtime.Caller(skip + 1)
-	return fmt.Sprintf("%s:%d", filepath.Base(file), line)
 }

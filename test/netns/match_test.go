@@ -52,7 +52,7 @@ spec:
     backendRefs: [{name: query, port: 80}]
   - matches:
     - path: {type: PathPrefix, value: /q}
-      queryParams: [{name: k, value: v}, {name: n, type: RegularExpression, value: "[0-9]+"}]
+      queryParams: [{name: k, value: v}, {name: num, type: RegularExpression, value: "[0-9]+"}]
     - path: {type: Exact, value: /either}
     backendRefs: [{name: queries, port: 80}]
 `)
@@ -86,8 +86,8 @@ spec:
 		{"header by regular expression, all of it", request{To: "/h", Header: []string{"version: beta", "user: xa"}}, "header"},
 		{"query", request{To: "/q?k=v"}, "query"},
 		{"query's other value", request{To: "/q?k=w"}, "rest"},
-		{"more query parameters win", request{To: "/q?n=42&k=v"}, "queries"},
-		{"query by regular expression, all of it", request{To: "/q?k=v&n=4x"}, "query"},
+		{"more query parameters win", request{To: "/q?num=42&k=v"}, "queries"},
+		{"query by regular expression, all of it", request{To: "/q?k=v&num=4x"}, "query"},
 		{"second match of a rule", request{To: "/either"}, "queries"},
 	}
 	families(t, func(t *testing.T, family int) {

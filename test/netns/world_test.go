@@ -38,6 +38,10 @@ func newWorld(name string) (*world, error) {
 	if w.probe, err = pod.Dialer(); err != nil {
 		return nil, err
 	}
+	// What the mesh doesn't know the probe learns at once, without a packet.
+	if err := pod.Unreachable(netip.MustParsePrefix("10.96.0.0/12")); err != nil {
+		return nil, err
+	}
 	return w, n.Folder.Write("probe.yaml", pod.WorkloadYAML("slt-probe", "probe"))
 }
 

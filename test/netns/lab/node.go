@@ -39,8 +39,10 @@ type Node struct {
 	mu      sync.Mutex
 	pods    int
 	vips    int
+	files   int
 	podList map[string]*Pod
 	sluice  *Process
+	closed  bool
 }
 
 // Node makes a node. Its name is a short word, unique in the lab.
@@ -86,11 +88,12 @@ func (n *Node) Close() error {
 	return errors.Join(remove(n.prefix, n.dir, n.CgroupRoot), os.RemoveAll(n.BPFFS), deleteNetns(n.Netns))
 }
 
-// forget drops what the lab's removal takes away.
+// forget ends the node's use: it makes no more pods, and whoever deletes one
+// finds that it has gone.
 func (n *Node) forget() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.podList, n.sluice = nil, nil
+	n.closed, n.podList = true, map[string]*Pod{}
 }
 
 // VIP returns service addresses that no other service of the node has.

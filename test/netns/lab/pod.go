@@ -21,10 +21,8 @@ type Pod struct {
 	Cgroup string
 	V4, V6 netip.Addr
 
-	node  *Node
-	veth  string
-	agent *Process
-	files int
+	node *Node
+	veth string
 }
 
 // Pod makes a pod; its name is unique among the node's pods.
@@ -62,6 +60,9 @@ func (n *Node) HostPod(name string) (*Pod, error) {
 func (n *Node) addPod(name string) (*Pod, int, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.closed {
+		return nil, 0, errors.New("the node is closed")
+	}
 	if n.podList[name] != nil {
 		return nil, 0, fmt.Errorf("there is a pod %s already", name)
 	}
@@ -105,8 +106,8 @@ func (p *Pod) place() place { return place{netns: p.Netns, cgroup: p.Cgroup} }
 func (p *Pod) file(what string) string {
 	p.node.mu.Lock()
 	defer p.node.mu.Unlock()
-	p.files++
-	return filepath.Join(p.node.dir, fmt.Sprintf("%s.%d.%s", p.Name, p.files, what))
+	p.node.files++
+	return filepath.Join(p.node.dir, fmt.Sprintf("%s.%d.%s", p.Name, p.node.files, what))
 }
 
 // Run runs a program in the pod to its end and returns its standard output.
@@ -131,11 +132,9 @@ func (p *Pod) Serve(flags ...string) (*Process, error) {
 // Dialer returns what makes connections from inside the pod.
 func (p *Pod) Dialer() (*dialer.Client, error) {
 	socket := p.file("sock")
-	agent, err := p.start([]string{"agent", "--socket", socket})
-	if err != nil {
+	if _, err := p.start([]string{"agent", "--socket", socket}); err != nil {
 		return nil, err
 	}
-	p.agent = agent
 	return &dialer.Client{Socket: socket}, nil
 }
 

@@ -149,7 +149,7 @@ func (n *Node) KillEnvoy() error {
 		}
 		for _, pid := range now {
 			if pid == pids[0] {
-				return fmt.Errorf("Envoy %d still runs", pid)
+				return fmt.Errorf("process %d, an Envoy, still runs", pid)
 			}
 		}
 		return nil

@@ -8,6 +8,7 @@ package load
 import (
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,14 +30,27 @@ func Build(dir string) (*Programs, error) {
 	if err := os.CopyFS(dir, sources); err != nil {
 		return nil, fmt.Errorf("unpack load programs: %w", err)
 	}
+	compiler, err := findCompiler()
+	if err != nil {
+		return nil, err
+	}
 	p := &Programs{client: filepath.Join(dir, "client"), server: filepath.Join(dir, "server")}
 	for _, program := range []string{p.client, p.server} {
-		cmd := exec.Command("clang", "-O2", "-Wall", "-o", program, program+".c")
+		cmd := exec.Command(compiler, "-O2", "-Wall", "-o", program, program+".c")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("build load programs: %w: %s", err, out)
 		}
 	}
 	return p, nil
+}
+
+func findCompiler() (string, error) {
+	for _, name := range []string{"clang", "cc"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", errors.New("build load programs: no C compiler: install clang and libc6-dev")
 }
 
 // Serve starts the server in a cell's server pod.

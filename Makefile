@@ -51,7 +51,8 @@ test-unit: ## Run the tests that need neither root nor Envoy
 	go test $(GOFLAGS_TEST) -short ./...
 
 .PHONY: bench
-bench: deps envoy build ## Measure; writes docs/benchmarks.md (root, about 15 minutes)
+bench: envoy build ## Measure; writes docs/benchmarks.md (root, about 15 minutes)
+	@build/deps.sh bench
 	go run ./test/bench
 
 .PHONY: fuzz

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a make target needs, by name, and only those
-# that are missing. Usage: deps.sh run|generate
+# that are missing. Usage: deps.sh run|generate|bench
 set -euo pipefail
 case ${1:-run} in
 run) packages=(iproute2 nftables iptables procps python3 ca-certificates) ;;
 generate) packages=(clang llvm libbpf-dev linux-libc-dev) ;;
-*) echo "usage: $0 run|generate" >&2; exit 2 ;;
+bench) packages=(iproute2 nftables iptables clang libc6-dev) ;;
+*) echo "usage: $0 run|generate|bench" >&2; exit 2 ;;
 esac
 
 missing=()

@@ -36,7 +36,7 @@ type bridge struct {
 func (b *bridge) OnDeltaStreamOpen(_ context.Context, id int64, _ string) error {
 	b.store.mu.Lock()
 	defer b.store.mu.Unlock()
-	b.store.streams[id] = &stream{id: id}
+	b.store.streams[id] = &stream{id: id, early: map[string]bool{}}
 	return nil
 }
 
@@ -93,6 +93,9 @@ func (b *bridge) CreateDeltaWatch(req *cache.DeltaRequest, sub cache.Subscriptio
 	t := &st.types[k]
 	if !t.begun {
 		t.begin(req, sub.IsWildcard(), b.store.held[k])
+		if k == endpoints {
+			st.equip()
+		}
 	} else {
 		t.resubscribe(req)
 	}
@@ -110,6 +113,15 @@ func (b *bridge) CreateDeltaWatch(req *cache.DeltaRequest, sub cache.Subscriptio
 // CreateWatch implements cache.ConfigWatcher; only delta streams are served.
 func (b *bridge) CreateWatch(*cache.Request, cache.Subscription, chan cache.Response) (func(), error) {
 	return nil, errors.New("state-of-the-world streams are not served: use delta ADS")
+}
+
+// equip sends the endpoints of the clusters that were sent before Envoy asked for
+// endpoints, whatever it says it has: see [store.send].
+func (st *stream) equip() {
+	for name := range st.early {
+		st.types[endpoints].mark(name, true)
+	}
+	clear(st.early)
 }
 
 // identify notes who is on the stream; only the first request tells.

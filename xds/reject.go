@@ -2,6 +2,7 @@ package xds
 
 import (
 	"slices"
+	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/status"
 )
@@ -29,7 +30,7 @@ func (s *store) answered(st *stream, k kind, nack *status.Status) {
 		}
 		return
 	}
-	s.suspect(st, k, fl, nack.GetMessage())
+	s.suspect(st, k, fl, strings.TrimSpace(nack.GetMessage()))
 }
 
 // suspect narrows a rejection down. Envoy rejects an answer as a whole, and may

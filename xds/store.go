@@ -66,14 +66,10 @@ func (s *store) remove(c *change, which ...kind) {
 	s.pumpAll()
 }
 
-// mark makes all streams look at a resource again. Envoy warms a changed cluster
-// by its endpoints, and does not ask for those that it has: they are sent along.
+// mark makes all streams look at a resource again.
 func (s *store) mark(k kind, name string) {
 	for _, st := range s.streams {
 		st.types[k].mark(name, false)
-		if k == clusters && s.held[clusters][name] != nil {
-			st.types[endpoints].mark(name, true)
-		}
 	}
 }
 

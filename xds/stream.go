@@ -14,6 +14,8 @@ type stream struct {
 	// warm is set once the Envoy has the clusters that were there when it came:
 	// before that it is told of nothing that refers to them.
 	warm bool
+	// early are the clusters that were sent before Envoy asked for endpoints.
+	early map[string]bool
 }
 
 // subscription is what one Envoy wants of one kind, and has.
@@ -111,10 +113,24 @@ func (s *store) pump(st *stream) {
 	for k := range kinds {
 		s.send(st, k)
 		if k == endpoints && !st.warm {
-			c, e := &st.types[clusters], &st.types[endpoints]
-			st.warm = c.begun && !c.greet && c.idle() && (!e.begun || e.flight == nil)
+			st.warm = st.types[clusters].begun && s.equipped(st, clusters) &&
+				(!st.types[endpoints].begun || s.equipped(st, endpoints))
 		}
 	}
+}
+
+// equipped tells that Envoy has what there is of a kind. It may have more.
+func (s *store) equipped(st *stream, k kind) bool {
+	t := &st.types[k]
+	if t.greet || t.flight != nil || len(t.suspects) > 0 {
+		return false
+	}
+	for name := range t.dirty {
+		if s.held[k][name] != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *store) send(st *stream, k kind) {
@@ -129,6 +145,16 @@ func (s *store) send(st *stream, k kind) {
 	resp.TypeUrl = typeURLs[k]
 	t.flight, t.greet = fl, false
 	s.sent[k] += uint64(len(fl.sent) + len(fl.removed))
+	if k == clusters {
+		// Envoy warms a changed cluster by its endpoints, and does not ask for those
+		// that it has: it would wait 15 seconds before it uses them.
+		for name := range fl.sent {
+			st.types[endpoints].mark(name, true)
+			if !st.types[endpoints].begun {
+				st.early[name] = true
+			}
+		}
+	}
 	watch := t.watch
 	t.watch = nil
 	t.out <- &cache.DeltaPassthroughResponse{
@@ -144,6 +170,9 @@ func (s *store) compose(st *stream, k kind) (*flight, *discoveryv3.DeltaDiscover
 	fl, resp := &flight{sent: map[string]string{}}, &discoveryv3.DeltaDiscoveryResponse{}
 	add := func(name string, force bool) {
 		r := s.held[k][name]
+		if r == nil {
+			delete(t.rejected, name)
+		}
 		version, has := t.has[name]
 		switch {
 		case r != nil && (force || version != r.version()) && t.rejected[name].version != r.version():
@@ -181,7 +210,7 @@ func (s *store) mayRemove(st *stream, k kind) bool {
 		return !k.wildcard()
 	}
 	l, r := &st.types[listeners], &st.types[routes]
-	return k != clusters || (settled(l) && settled(r))
+	return k != clusters || (l.begun && l.idle() && settled(r))
 }
 
 func settled(t *subscription) bool { return !t.begun || t.idle() }

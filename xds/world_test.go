@@ -35,6 +35,8 @@ type world struct {
 	cfg    envoy.Config
 	mesh   *model.Mesh
 	pods   int
+
+	stopServer func()
 }
 
 func newWorld(t testing.TB) *world {
@@ -53,7 +55,7 @@ func (w *world) serve() *xds.Server {
 	s := xds.NewServer(xds.Config{
 		Socket: w.cfg.XDSSocket, Owner: envoy.Nobody, NetnsDir: filepath.Join(w.dir, "netns"),
 	})
-	background(w.t, s.Run)
+	w.stopServer = background(w.t, s.Run)
 	return s
 }
 

@@ -137,7 +137,6 @@ func (a *Agent) Run(ctx context.Context) error {
 			a.log.Warn("close the data path", "err", err)
 		}
 	}()
-	a.log.Info("kernel programs attached", "cgroup", a.cfg.CgroupRoot, "pins", a.cfg.BPFFS)
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.server.Run(ctx) })

@@ -104,7 +104,11 @@ func printProblems(w io.Writer, st *agent.Status) {
 		if p.Object != (model.ObjectRef{}) {
 			where += " " + p.Object.String()
 		}
-		fmt.Fprintf(w, "  %s\n      %s\n", where, p.Message)
+		message := p.Message
+		if p.Warning {
+			message = "warning: " + message
+		}
+		fmt.Fprintf(w, "  %s\n      %s\n", where, message)
 		if p.LastGood {
 			fmt.Fprintln(w, "      its last good state keeps serving")
 		}

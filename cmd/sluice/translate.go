@@ -34,7 +34,7 @@ func translateCommand() *cobra.Command {
 		Short: "Show what a folder becomes: Envoy's configuration and the kernel's map entries",
 		Long: `Translates a folder without touching this machine; no root needed. Workloads are
 taken as found, with 1, 2, 3... in place of the kernel's network namespace cookies.
-Exit code 1 when the folder has problems.`,
+Exit code 1 when the folder has problems other than warnings.`,
 		Example: "  sluice translate -f mesh/\n  sluice translate -f mesh/ -o json | jq .envoy.routes",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -46,7 +46,7 @@ Exit code 1 when the folder has problems.`,
 				return err
 			}
 			printLoadProblems(cmd.ErrOrStderr(), t.Problems)
-			if len(t.Problems) > 0 {
+			if slices.ContainsFunc(t.Problems, func(p source.Problem) bool { return !p.Warning }) {
 				return exitCode(1)
 			}
 			return nil
@@ -88,6 +88,10 @@ func printLoadProblems(w io.Writer, problems []source.Problem) {
 		if p.Object != (model.ObjectRef{}) {
 			where += " " + p.Object.String()
 		}
-		fmt.Fprintf(w, "%s: %s\n", where, p.Message)
+		level := ""
+		if p.Warning {
+			level = "warning: "
+		}
+		fmt.Fprintf(w, "%s: %s%s\n", where, level, p.Message)
 	}
 }

@@ -2,6 +2,8 @@ package netns
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -111,4 +113,43 @@ func TestUnreachableEndpoint(t *testing.T) {
 			t.Errorf("through Envoy: %s, want 503", got)
 		}
 	})
+}
+
+// TestEndpointConditions proves which endpoints serve: the ready ones; when none
+// is, those that are ending but still serve.
+func TestEndpointConditions(t *testing.T) {
+	t.Parallel()
+	s := newSpace(t)
+	pods := s.servers("ready", "ending", "unready", "gone")
+	for _, name := range []string{"kernel", "routed"} {
+		s.service(name)
+	}
+	s.apply("route", plainRoute("routed"))
+	c := s.client("client")
+	slices := func(ready bool) {
+		t.Helper()
+		var yaml strings.Builder
+		for _, service := range []string{"kernel", "routed"} {
+			fmt.Fprintf(&yaml, `---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: %[1]s-conditions, namespace: $NS, labels: {kubernetes.io/service-name: %[1]s}}
+addressType: IPv4
+ports: [{name: tcp, port: 7000}, {name: http, port: 8080}]
+endpoints:
+- {addresses: ["%[2]s"], conditions: {ready: %[6]t, serving: %[6]t, terminating: false}}
+- {addresses: ["%[3]s"], conditions: {ready: false, serving: true, terminating: true}}
+- {addresses: ["%[4]s"], conditions: {ready: false, serving: false, terminating: false}}
+- {addresses: ["%[5]s"], conditions: {ready: false, serving: false, terminating: true}}
+`, service, pods["ready"].V4, pods["ending"].V4, pods["unready"].V4, pods["gone"].V4, ready)
+		}
+		s.apply("slices", yaml.String())
+		s.settle()
+	}
+	for _, ready := range []bool{true, false} {
+		slices(ready)
+		want := map[string]int{map[bool]string{true: "ready", false: "ending"}[ready]: 1}
+		assertShares(t, 20, want, func() string { return c.tcpName(4, "kernel:70") })
+		assertShares(t, 20, want, func() string { return c.getName(4, request{To: "http://routed/", Fresh: true}) })
+	}
 }

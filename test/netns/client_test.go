@@ -86,15 +86,11 @@ func (c *client) resolve(family int, address string) (string, error) {
 		return address, nil
 	}
 	name, _, _ := strings.Cut(host, ".")
-	svc := c.s.services[name]
-	if svc == nil {
+	vip, ok := c.s.vips.Load(name)
+	if !ok {
 		return "", fmt.Errorf("the test has no service %s", name)
 	}
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		return "", err
-	}
-	return svc.On(family, n).String(), nil
+	return net.JoinHostPort(vip.(lab.VIP).Addr(family).String(), port), nil
 }
 
 // request is an HTTP request of a test.

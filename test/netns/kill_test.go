@@ -42,13 +42,13 @@ spec:
 	}
 	return &traffic{
 		kernel: []*load{
-			startLoad(t, "a long TCP connection", 1, pausing(func() error { return long.Say("still here") })),
+			startLoad(t, "a long TCP connection", 1, func() error { return long.Say("still here") }),
 			startLoad(t, "new TCP connections", 1, wantName(func() string { return c.tcpName(4, "front:70") }, "front")),
 			startLoad(t, "new TCP connections over IPv6", 1, wantName(func() string { return c.tcpName(6, "front:70") }, "front")),
 			startLoad(t, "datagrams", 1, wantName(func() string { return c.udpName(4, "front:53") }, "front")),
 		},
 		envoy: []*load{
-			startLoad(t, "a long gRPC stream", 1, pausing(func() error { return sayOn(chat, "v2") })),
+			startLoad(t, "a long gRPC stream", 1, func() error { return sayOn(chat, "v2") }),
 			startLoad(t, "requests on kept connections", 1, wantName(func() string { return c.getName(4, request{To: "http://front/"}) }, "v2")),
 			startLoad(t, "requests on new connections", 1, wantName(func() string { return c.getName(6, request{To: "http://front/", Fresh: true}) }, "v2")),
 		},
@@ -63,14 +63,6 @@ func sayOn(chat *echo.Chat, want string) error {
 		err = fmt.Errorf("the stream is with %s, want %s", seen.Name, want)
 	}
 	return err
-}
-
-// pausing keeps a load on one long connection from being nothing but load.
-func pausing(one func() error) func() error {
-	return func() error {
-		<-time.After(2 * time.Millisecond)
-		return one()
-	}
 }
 
 // TestKillSluice proves that killing sluice with SIGKILL is noticed by nobody:

@@ -33,12 +33,16 @@ func startLoad(t *testing.T, name string, workers int, one func() error) *load {
 	return l
 }
 
+// run makes at most one step each millisecond: a load that takes all of a small
+// machine would starve what it is to watch.
 func (l *load) run(one func() error) {
+	pace := time.NewTicker(time.Millisecond)
+	defer pace.Stop()
 	for {
 		select {
 		case <-l.done:
 			return
-		default:
+		case <-pace.C:
 		}
 		err := one()
 		if err == nil {

@@ -173,7 +173,7 @@ func TestClientIPAffinity(t *testing.T) {
 	}
 	s.apply("route", plainRoute("routed"))
 	var clients []*client
-	for i := range 8 {
+	for i := range 12 {
 		clients = append(clients, s.client(fmt.Sprintf("client-%d", i)))
 	}
 	s.settle()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,6 +21,8 @@ type space struct {
 	ns       string
 	services map[string]*lab.Service
 	files    map[string]bool
+	// vips are the services' addresses, which clients under load look up.
+	vips sync.Map
 }
 
 var spaces atomic.Int64
@@ -161,6 +164,7 @@ func (s *space) service(name string, pods ...*lab.Pod) *lab.Service {
 func (s *space) declare(svc *lab.Service) {
 	s.t.Helper()
 	s.services[svc.Name] = svc
+	s.vips.Store(svc.Name, svc.VIP)
 	s.apply("service-"+svc.Name, svc.YAML())
 }
 

@@ -4,5 +4,5 @@ set -euo pipefail
 grep -rnoE --include='*_test.go' '^func (Fuzz[A-Za-z0-9_]+)' . | while IFS=: read -r file _ decl; do
 	target=${decl#func }
 	echo "== $(dirname "$file") $target"
-	go test "./$(dirname "$file")" -run '^$' -fuzz "^$target\$" -fuzztime "$1" -parallel 2
+	go test "./$(dirname "$file")" -run '^$' -fuzz "^$target\$" -fuzztime "$1" -fuzzminimizetime 10x -parallel 2
 done

@@ -8,7 +8,7 @@ import (
 func TestWaits(t *testing.T) {
 	tune := tuning{quiet: 10, most: 100, still: 50, patience: 200}
 	start := time.Unix(0, 0)
-	at := func(d time.Duration) time.Time { return start.Add(d) }
+	at := start.Add
 	w := newWaits(tune)
 	if !w.due().IsZero() {
 		t.Error("something is due without an event")

@@ -73,8 +73,7 @@ func plain(text string) (any, error) {
 	if v, ok := words[text]; ok {
 		return v, nil
 	}
-	switch c := text[0]; {
-	case c == '.' || c == '+' || c == '-' || c >= '0' && c <= '9':
+	if c := text[0]; c == '.' || c == '+' || c == '-' || c >= '0' && c <= '9' {
 		return number(text)
 	}
 	return text, nil

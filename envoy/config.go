@@ -43,7 +43,7 @@ type Config struct {
 	// MaxLog is the size, in bytes, at which the log is rotated; one old log is
 	// kept. Zero means 16 MiB.
 	MaxLog int64
-	Log    *slog.Logger
+	Log    *slog.Logger `json:"-"`
 }
 
 func (c Config) withDefaults() Config {

@@ -39,20 +39,25 @@ func (s *Supervisor) renew(ctx context.Context, p *process) *process {
 	s.cfg.Log.Info("Envoy's binary or bootstrap changed: hot restart", "pid", p.PID, "epoch", p.Epoch)
 	next, err := s.launch(ctx, p.Epoch+1)
 	if err != nil {
-		s.refuse(want, err.Error())
-		s.running(p, s.Status().Adopted)
-		return p
+		return s.stay(p, want, err.Error())
 	}
 	if s.succeeds(ctx, next, p) {
 		p.close()
 		return next
 	}
-	how := next.reap()
-	s.refuse(want, how+"; "+s.cfg.lastWords())
+	return s.stay(p, want, next.reap()+": "+s.cfg.lastWords())
+}
+
+// stay goes on with a process, and notes the spec that could not replace it, so
+// that it is not tried forever.
+func (s *Supervisor) stay(p *process, want spec, why string) *process {
+	s.refused = want.id
+	s.cfg.Log.Error("hot restart failed; the old Envoy goes on", "error", why)
 	if err := s.cfg.write(p.record); err != nil {
 		s.cfg.Log.Error("Envoy's process is not recorded", "error", err)
 	}
 	s.running(p, s.Status().Adopted)
+	s.update(func(st *Status) { st.Problem = "hot restart failed: " + why })
 	return p
 }
 
@@ -68,11 +73,4 @@ func (s *Supervisor) succeeds(ctx context.Context, next, p *process) bool {
 		}
 	}
 	return true
-}
-
-// refuse notes a spec that cannot be started, so that it is not tried forever.
-func (s *Supervisor) refuse(want spec, why string) {
-	s.refused = want.id
-	s.cfg.Log.Error("hot restart failed; the old Envoy goes on", "error", why)
-	s.update(func(st *Status) { st.Problem = "hot restart failed: " + why })
 }

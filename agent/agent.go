@@ -92,7 +92,7 @@ func New(cfg Config) (*Agent, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	folder, err := file.New(cfg.Folder, file.Options{StateDir: cfg.StateDir, Log: cfg.Log.With("part", "source")})
+	folder, err := file.New(cfg.Folder, file.Options{StateDir: cfg.StateDir, Check: resolve.Check, Log: cfg.Log.With("part", "source")})
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 
 // loadFolder resolves a folder once, without a running agent.
 func loadFolder(dir string) (*model.Mesh, resolve.Result, []source.Problem, error) {
-	folder, err := file.New(dir, file.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	folder, err := file.New(dir, file.Options{Check: resolve.Check, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		return nil, resolve.Result{}, nil, err
 	}

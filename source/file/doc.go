@@ -22,6 +22,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"sluice.io/sluice/source"
 	"sluice.io/sluice/source/scheme"
 )
 
@@ -30,6 +31,12 @@ type Options struct {
 	// StateDir is where the last good documents of broken objects are kept, in
 	// the folder last-good below it; nothing is kept when it is empty.
 	StateDir string
+	// Check tells of an object that is valid by its schema why it cannot be used all
+	// the same, such as for an expression that does not compile; nil when nothing
+	// can be told. It is asked once for each document that changed, of the object
+	// alone, from several goroutines at once. What it refuses is treated as broken,
+	// but handed on when there is no good state to serve instead.
+	Check func(*source.Object) error
 	// Log gets what is no problem of the input; slog.Default when nil.
 	Log *slog.Logger
 }
@@ -64,8 +71,10 @@ func New(dir string, opts Options) (*Folder, error) {
 	if log == nil {
 		log = slog.Default()
 	}
+	decoder := scheme.New()
+	decoder.Check = opts.Check
 	f := &Folder{
-		dir: filepath.Clean(dir), log: log, decoder: scheme.New(), files: map[string]*input{}, tuning: defaultTuning,
+		dir: filepath.Clean(dir), log: log, decoder: decoder, files: map[string]*input{}, tuning: defaultTuning,
 		newWatcher: func() (*fsnotify.Watcher, error) { return fsnotify.NewBufferedWatcher(1024) },
 	}
 	keep := newVault(opts.StateDir, f.dir, f.decoder, log)

@@ -8,12 +8,12 @@ import (
 
 // unclear tells whether some document may be the broken form of any object: it
 // is broken, and no good state of what it seems to define is known. A truncated
-// or mistyped name looks like that.
+// or mistyped name looks like that. What was decoded and then refused is whole.
 func (l *ledger) unclear(docs []*document) bool {
 	for _, d := range docs {
 		for i := range d.items {
 			it := &d.items[i]
-			if !it.Broken() {
+			if !it.Broken() || it.Object != nil {
 				continue
 			}
 			if e := l.entries[it.Ref]; e == nil || e.good == nil {

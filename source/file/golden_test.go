@@ -2,17 +2,20 @@ package file
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 	"golang.org/x/tools/txtar"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/source"
@@ -117,7 +120,7 @@ func (g *goldenRun) put(path string, data []byte) {
 func (g *goldenRun) tell() string {
 	g.t.Helper()
 	if g.folder == nil {
-		f, err := New("in", Options{StateDir: g.state, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		f, err := New("in", Options{StateDir: g.state, Check: checkPaths, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 		if err != nil {
 			g.t.Fatal(err)
 		}
@@ -125,6 +128,26 @@ func (g *goldenRun) tell() string {
 		return dump(f.Load(), g.state)
 	}
 	return dump(g.folder.sync(), g.state)
+}
+
+// checkPaths stands in for resolve.Check: it refuses what is no expression.
+func checkPaths(obj *source.Object) error {
+	rt, ok := obj.KubeObject.(*gatewayv1.HTTPRoute)
+	if !ok {
+		return nil
+	}
+	var wrong []string
+	for i, rule := range rt.Spec.Rules {
+		for _, m := range rule.Matches {
+			if _, err := regexp.Compile(*m.Path.Value); err != nil && *m.Path.Type == gatewayv1.PathMatchRegularExpression {
+				wrong = append(wrong, fmt.Sprintf("rule %d (%s): %v", i, obj.RuleOrigin(i, "").Position(), err))
+			}
+		}
+	}
+	if len(wrong) > 0 {
+		return errors.New(strings.Join(wrong, "; "))
+	}
+	return nil
 }
 
 // sync is what a watch does, at once.

@@ -14,7 +14,8 @@ import (
 
 // ledger holds which documents define which object, and what is served of it.
 // An object is served from its first definition, by file and line; while that is
-// broken, from its last good state.
+// broken, from its last good state. A refused definition, which has an object and
+// is broken nevertheless, is served when there is no good one.
 type ledger struct {
 	entries map[model.ObjectRef]*entry
 	vault   *vault
@@ -54,9 +55,11 @@ type claim struct {
 
 func (c claim) line() int { return c.doc.at(c.item.Line) }
 
-// goodState is a good state of an object.
+// goodState is a good state of an object, or the best that there was.
 type goodState struct {
 	obj source.KubeObject
+	// refused tells that it is only the best that there was.
+	refused bool
 	// rules are the lines of its rules, counted from the object's line as 0.
 	rules []int
 	// doc is the document; nil when the state came from the vault.
@@ -170,10 +173,11 @@ func (e *entry) wanted() (want *source.Object, good bool) {
 		return e.good.at(e.ref, e.ghosts[0].path, e.good.line), false
 	}
 	c := e.claims[0]
-	if c.item.Object != nil {
+	if c.item.Object != nil && (!c.item.Broken() || e.good == nil || e.good.refused) {
 		if e.good == nil || !same(e.good.obj, c.item.Object) {
 			e.good = &goodState{obj: c.item.Object}
 		}
+		e.good.refused = c.item.Broken()
 		e.good.rules, e.good.doc, e.good.file, e.good.line = relative(c.item), c.doc, c.doc.in.path, c.line()
 		return e.good.at(e.ref, c.doc.in.path, c.line()), !c.doc.in.stale()
 	}

@@ -42,7 +42,7 @@ func (l *ledger) itemProblems(all []source.Problem, c claim) []source.Problem {
 				first.doc.in.path, first.line()),
 		})
 	}
-	lastGood := c.item.Broken() && e != nil && e.served != nil
+	lastGood := c.item.Broken() && e != nil && e.served != nil && e.good.doc != c.doc
 	for _, f := range c.item.Findings {
 		all = append(all, source.Problem{
 			Object: c.item.Ref, File: in.path, Line: c.doc.at(f.Line),

@@ -82,7 +82,7 @@ func (v *vault) load(path string) error {
 		return errors.New("it is not valid any more")
 	}
 	v.states[items[0].Ref] = &goodState{
-		obj: items[0].Object, rules: relative(&items[0]), file: filepath.Join(v.shown, rel), line: line,
+		obj: items[0].Object, refused: items[0].Broken(), rules: relative(&items[0]), file: filepath.Join(v.shown, rel), line: line,
 	}
 	return nil
 }

@@ -18,6 +18,10 @@ import (
 
 // Decoder decodes documents. It is safe for concurrent use.
 type Decoder struct {
+	// Check, when set, tells of an object that is valid by its schema why it cannot
+	// be used all the same. It must be safe for concurrent use.
+	Check func(*source.Object) error
+
 	schemas schemas
 }
 
@@ -157,6 +161,7 @@ func (d *Decoder) identified(it *Item, u unstructured, root *syntax.Node) {
 		return
 	}
 	it.Object, it.RuleLines = obj, ruleLines(root)
+	d.check(it)
 }
 
 // ruleLines are the lines where spec.rules[i] start.

@@ -20,7 +20,8 @@ type Item struct {
 	Ref model.ObjectRef
 	// Line is where the object starts, counted from 1 at the document's start.
 	Line int
-	// Object is nil when the object is broken or ignored.
+	// Object is nil when the object is ignored, or broken by its schema. One that
+	// Check refused is there, and Broken.
 	Object source.KubeObject
 	// RuleLines are the lines where spec.rules[i] start, counted like Line.
 	RuleLines []int
@@ -31,7 +32,7 @@ type Item struct {
 	Digest uint64
 }
 
-// Broken reports whether the object cannot be used.
+// Broken reports whether the object is not as it should be.
 func (it *Item) Broken() bool {
 	for i := range it.Findings {
 		if !it.Findings[i].Warning {

@@ -34,7 +34,7 @@ func (d *Decoder) list(root *syntax.Node, known func(uint64) *Item) []Item {
 	for _, node := range syntax.Child(root, "items").Content {
 		digest, ok := digestOf(node)
 		if ok && known != nil {
-			if old := known(digest); old != nil {
+			if old := known(digest); old != nil && !old.Broken() { // findings are within
 				items = append(items, old.movedTo(node))
 				continue
 			}

@@ -290,5 +290,24 @@ func TestSessions(t *testing.T) {
 			t.Errorf("cookies: %v", resp.Header["Set-Cookie"])
 		}
 	}, with(to("/", weighted("one", 1)), &model.SessionPersistence{Name: "sid", Path: "/"}))
+	f := l.add(d, "weight lowered to zero", func(*testing.T, string) {}, with(to("/", weighted("one", 1), weighted("two", 1)), cookie))
 	l.run(t, d)
+
+	url := "http://" + f.VIPs[0].String()
+	var resp *http.Response
+	eventually(t, "a session with two", func() bool {
+		resp, _ = l.client.get(url)
+		return resp.Header.Get("Backend") == "two"
+	})
+	d = model.NewDelta()
+	frontend(d, f.Key.Name, "", []string{f.VIPs[0].String()}, with(to("/", weighted("one", 1), weighted("two", 0)), cookie))
+	l.apply(d)
+	for range 10 {
+		if fresh, _ := l.client.get(url); fresh.Header.Get("Backend") != "one" {
+			t.Errorf("a new session went to %s", fresh.Header.Get("Backend"))
+		}
+		if again, _ := l.client.get(url, func(r *http.Request) { r.AddCookie(resp.Cookies()[0]) }); again.Header.Get("Backend") != "two" {
+			t.Errorf("the session went on with %s", again.Header.Get("Backend"))
+		}
+	}
 }

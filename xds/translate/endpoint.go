@@ -23,7 +23,9 @@ func Assignment(d Destination, endpoints map[model.BackendKey]*model.Endpoints) 
 		l := &endpointv3.LocalityLbEndpoints{LbEndpoints: lbEndpoints(eps.Endpoints)}
 		if len(d.Parts) > 1 {
 			l.Locality = &corev3.Locality{Zone: strconv.Itoa(i)}
-			l.LoadBalancingWeight = u32(p.Weight)
+			if p.Weight > 0 { // without one it gets no new sessions
+				l.LoadBalancingWeight = u32(p.Weight)
+			}
 		}
 		a.Endpoints = append(a.Endpoints, l)
 	}

@@ -140,7 +140,8 @@ func checkPaths(obj *source.Object) error {
 	for i, rule := range rt.Spec.Rules {
 		for _, m := range rule.Matches {
 			if _, err := regexp.Compile(*m.Path.Value); err != nil && *m.Path.Type == gatewayv1.PathMatchRegularExpression {
-				wrong = append(wrong, fmt.Sprintf("rule %d (%s): %v", i, obj.RuleOrigin(i, "").Position(), err))
+				wrong = append(wrong, fmt.Sprintf("rule %d (%s): regular expression %q is not valid RE2: %v",
+					i, obj.RuleOrigin(i, "").Position(), *m.Path.Value, err))
 			}
 		}
 	}

@@ -45,7 +45,7 @@ func (l *ledger) itemProblems(all []source.Problem, c claim) []source.Problem {
 	lastGood := c.item.Broken() && e != nil && e.served != nil && e.good.doc != c.doc
 	for _, f := range c.item.Findings {
 		all = append(all, source.Problem{
-			Object: c.item.Ref, File: in.path, Line: c.doc.at(f.Line),
+			Object: c.item.About, File: in.path, Line: c.doc.at(f.Line),
 			Message: f.Message, LastGood: lastGood && !f.Warning, Warning: f.Warning,
 		})
 	}

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -81,7 +82,7 @@ func unparsed(text []byte, format syntax.Format, err *syntax.Error) Item {
 		g := syntax.Guess(text)
 		if k := kinds[g.Kind]; k != nil && g.Name != "" {
 			it.Ref = model.ObjectRef{Kind: k.name, Namespace: cmp.Or(g.Namespace, metav1.NamespaceDefault), Name: g.Name}
-			it.Line = g.Line
+			it.About, it.Line = it.Ref, g.Line
 		}
 	}
 	return it
@@ -112,6 +113,9 @@ func (d *Decoder) object(root *syntax.Node) Item {
 		it.fail(root, "", "a document must be a Kubernetes object, is "+describe(v))
 	default:
 		d.identified(&it, u, root)
+	}
+	if it.About = it.Ref; it.Ref == (model.ObjectRef{}) {
+		it.About = aboutOf(u)
 	}
 	slices.SortFunc(it.Findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Message, b.Message))
@@ -218,6 +222,37 @@ func refOf(u unstructured) model.ObjectRef {
 	}
 	ref.Kind, ref.Namespace = k.name, cmp.Or(ref.Namespace, metav1.NamespaceDefault)
 	return ref
+}
+
+// aboutOf reads what an object calls itself, whatever its kind; the zero value
+// unless it has both a kind and a name. Nothing is made of a namespace that is not
+// given, as the object may be of a kind that has none.
+func aboutOf(u unstructured) model.ObjectRef {
+	meta, _ := u["metadata"].(map[string]any)
+	kind, _ := u["kind"].(string)
+	name, namespace := word(meta["name"]), word(meta["namespace"])
+	if kind = word(kind); kind == "" || name == "" {
+		return model.ObjectRef{}
+	}
+	if kinds[kind] != nil {
+		namespace = cmp.Or(namespace, metav1.NamespaceDefault)
+	}
+	return model.ObjectRef{Kind: kind, Namespace: namespace, Name: name}
+}
+
+// word is a value as a part of a name in a message; empty when it is no such part.
+func word(v any) string {
+	switch v.(type) {
+	case string, bool, int64, float64:
+	default:
+		return ""
+	}
+	const most = 253
+	text := fmt.Sprint(v)
+	if len(text) > most || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) }) {
+		return ""
+	}
+	return text
 }
 
 // decode validates, defaults and types an object whose kind and name are known.

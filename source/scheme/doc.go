@@ -18,6 +18,9 @@ import (
 type Item struct {
 	// Ref names the object. It is the zero value when not even that could be read.
 	Ref model.ObjectRef
+	// About names what the findings are about: Ref, or what an object that is not
+	// read, or has no valid name, calls itself. Zero when it does not say.
+	About model.ObjectRef
 	// Line is where the object starts, counted from 1 at the document's start.
 	Line int
 	// Object is nil when the object is ignored, or broken by its schema. One that

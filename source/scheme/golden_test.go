@@ -79,8 +79,8 @@ func dump(t *testing.T, objects, problems *strings.Builder, before int, it Item)
 			kind = "warning"
 		}
 		subject := ""
-		if it.Ref != (model.ObjectRef{}) {
-			subject = it.Ref.String() + ": "
+		if it.About != (model.ObjectRef{}) {
+			subject = it.About.String() + ": "
 		}
 		fmt.Fprintf(problems, "%s line %d: %s%s\n", kind, before+f.Line, subject, f.Message)
 	}

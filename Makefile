@@ -22,8 +22,8 @@ help: ## List the targets
 	@grep -hE '^[a-z][a-zA-Z_-]*:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 .PHONY: deps
-deps: ## Install the Debian packages that tests and demo use (root)
-	@build/deps.sh run
+deps: ## Install the Debian packages that the tests use (root)
+	@build/deps.sh test
 
 .PHONY: deps-generate
 deps-generate: ## Install the Debian packages that `make generate` uses (root)
@@ -39,7 +39,8 @@ build: ## Build bin/sluice, one static binary
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/sluice ./cmd/sluice
 
 .PHONY: demo
-demo: deps envoy build ## Show it live in this terminal (root)
+demo: envoy build ## Show it live in this terminal (root)
+	@build/deps.sh run
 	@demo/run.sh
 
 .PHONY: test

@@ -66,6 +66,21 @@ type Config struct {
 	Log     *slog.Logger
 }
 
+// proxy is what the loop needs of xds: additions before the kernel is told,
+// removals after.
+type proxy interface {
+	Prepare(ctx context.Context, d *model.Delta) error
+	Retire(ctx context.Context, d *model.Delta) error
+	Status() xds.Status
+}
+
+// kernel is what the loop needs of redirect.
+type kernel interface {
+	Sync(m *model.Mesh) error
+	Apply(d *model.Delta) error
+	Dump() (*redirect.Dump, error)
+}
+
 // Agent is one node's control loop.
 type Agent struct {
 	cfg      Config
@@ -75,7 +90,8 @@ type Agent struct {
 	registry *netns.Registry
 	server   *xds.Server
 	envoy    *envoy.Supervisor
-	datapath *redirect.Datapath
+	proxy    proxy
+	kernel   kernel
 	state    *state
 	batches  chan source.Batch
 	refresh  chan struct{}
@@ -84,6 +100,8 @@ type Agent struct {
 	// leaving is what changed since the last grace tick, due what changed before
 	// that; see retireDue.
 	leaving, due *model.Delta
+	// begun tells that Envoy was once told to drop what the mesh does not hold.
+	begun bool
 }
 
 // New checks the configuration and allocates; it touches neither kernel nor
@@ -96,13 +114,17 @@ func New(cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	server := xds.NewServer(xds.Config{
+		Socket: cfg.XDSSocket(), Owner: cfg.EnvoyUID, NetnsDir: cfg.NetnsDir(), Log: cfg.Log.With("part", "xds"),
+	})
 	return &Agent{
 		cfg:      cfg,
 		log:      cfg.Log.With("part", "agent"),
 		folder:   folder,
 		resolver: resolve.New(),
 		registry: netns.New(cfg.NetnsDir(), cfg.Log.With("part", "netns")),
-		server:   xds.NewServer(xds.Config{Socket: cfg.XDSSocket(), Log: cfg.Log.With("part", "xds"), NetnsDir: cfg.NetnsDir(), Owner: cfg.EnvoyUID}),
+		server:   server,
+		proxy:    server,
 		envoy: envoy.New(envoy.Config{
 			Binary: cfg.EnvoyBinary, Dir: cfg.EnvoyDir(), Cgroup: cfg.EnvoyCgroup(), XDSSocket: cfg.XDSSocket(),
 			Concurrency: cfg.EnvoyConcurrency, UID: cfg.EnvoyUID, Log: cfg.Log.With("part", "envoy"),
@@ -128,15 +150,16 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.preflight(ctx); err != nil {
 		return err
 	}
-	a.datapath, err = redirect.Open(a.redirectConfig())
+	datapath, err := redirect.Open(a.redirectConfig())
 	if err != nil {
 		return fmt.Errorf("open the data path: %w", err)
 	}
 	defer func() {
-		if err := a.datapath.Close(); err != nil {
+		if err := datapath.Close(); err != nil {
 			a.log.Warn("close the data path", "err", err)
 		}
 	}()
+	a.kernel = datapath
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.server.Run(ctx) })

@@ -49,7 +49,7 @@ func (a *Agent) routes() http.Handler {
 		reply(w, NewDocument(a.state.mesh(), a.state.workloads()), nil)
 	})
 	mux.HandleFunc("GET /v1/maps", func(w http.ResponseWriter, _ *http.Request) {
-		dump, err := a.datapath.Dump()
+		dump, err := a.kernel.Dump()
 		reply(w, dump, err)
 	})
 	mux.HandleFunc("POST /v1/explain", func(w http.ResponseWriter, r *http.Request) {
@@ -58,7 +58,7 @@ func (a *Agent) routes() http.Handler {
 			http.Error(w, "read the query: "+err.Error(), http.StatusBadRequest)
 			return
 		}
-		answer, err := explain.Explain(a.state.mesh(), q)
+		answer, err := a.explain(q)
 		reply(w, answer, err)
 	})
 	return mux

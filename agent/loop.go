@@ -69,11 +69,11 @@ func (a *Agent) start(ctx context.Context) error {
 	mesh := a.state.mesh()
 	a.awaitEnvoy(ctx)
 	a.warm(ctx, mesh.All())
-	if err := a.datapath.Sync(mesh); err != nil {
+	if err := a.kernel.Sync(mesh); err != nil {
 		a.state.setKernelError(err)
 		a.log.Error("program the kernel", "err", err, "retry", retryInterval)
 	}
-	a.retire(ctx, d)
+	a.leaving.Merge(d)
 	a.state.setSynced()
 	a.log.Info("serving", "services", len(mesh.Frontends), "workloads", len(mesh.Workloads), "took", time.Since(began).Round(time.Millisecond))
 	return nil
@@ -87,7 +87,7 @@ func (a *Agent) awaitEnvoy(ctx context.Context) {
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for !a.server.Status().Connected {
+	for !a.proxy.Status().Connected {
 		select {
 		case <-ctx.Done():
 			a.log.Warn("Envoy has not connected yet; going on without it")
@@ -138,7 +138,7 @@ func (a *Agent) change(ctx context.Context, d *model.Delta) {
 	began := time.Now()
 	a.warm(ctx, d)
 	a.state.apply(d)
-	if err := a.datapath.Apply(d); err != nil {
+	if err := a.kernel.Apply(d); err != nil {
 		a.state.setKernelError(err)
 		a.log.Error("program the kernel", "err", err, "retry", retryInterval)
 	}
@@ -153,7 +153,7 @@ func (a *Agent) change(ctx context.Context, d *model.Delta) {
 func (a *Agent) warm(ctx context.Context, d *model.Delta) {
 	timed, cancel := context.WithTimeout(ctx, warmTimeout)
 	defer cancel()
-	if err := a.server.Prepare(timed, d); err != nil && ctx.Err() == nil {
+	if err := a.proxy.Prepare(timed, d); err != nil && ctx.Err() == nil {
 		a.log.Warn("Envoy has not taken a change in time; going on", "err", err)
 	}
 }
@@ -163,13 +163,12 @@ func (a *Agent) warm(ctx context.Context, d *model.Delta) {
 func (a *Agent) retireDue(ctx context.Context) {
 	due := a.due
 	a.due, a.leaving = a.leaving, model.NewDelta()
-	if !due.Empty() {
-		a.retire(ctx, a.state.now(due))
+	// The first Retire also drops what an earlier run left with Envoy.
+	if due.Empty() && a.begun {
+		return
 	}
-}
-
-func (a *Agent) retire(ctx context.Context, d *model.Delta) {
-	if err := a.server.Retire(ctx, d); err != nil && ctx.Err() == nil {
+	a.begun = true
+	if err := a.proxy.Retire(ctx, a.state.now(due)); err != nil && ctx.Err() == nil {
 		a.log.Warn("Envoy has not taken removals in time; going on", "err", err)
 	}
 }
@@ -179,7 +178,7 @@ func (a *Agent) retry() {
 	if !a.state.kernelFailed() {
 		return
 	}
-	err := a.datapath.Sync(a.state.mesh())
+	err := a.kernel.Sync(a.state.mesh())
 	a.state.setKernelError(err)
 	if err == nil {
 		a.log.Info("kernel programmed after an earlier failure")

@@ -102,3 +102,10 @@ func (s *state) setSynced() {
 	defer s.mu.Unlock()
 	s.synced = true
 }
+
+// starting tells that the folder is not in force yet.
+func (s *state) starting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.synced
+}

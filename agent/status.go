@@ -2,6 +2,7 @@ package agent
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -21,12 +22,14 @@ type Status struct {
 	// NotReady says what is missing; empty when ready.
 	NotReady []string `json:"notReady,omitempty"`
 	// KernelError is the last failure to program the kernel.
-	KernelError string           `json:"kernelError,omitempty"`
-	Cgroup      string           `json:"cgroup"`
-	Envoy       envoy.Status     `json:"envoy"`
-	XDS         xds.Status       `json:"xds"`
-	Counts      Counts           `json:"counts"`
-	Problems    []source.Problem `json:"problems"`
+	KernelError string `json:"kernelError,omitempty"`
+	Cgroup      string `json:"cgroup"`
+	// Attached tells that the kernel programs are at Cgroup, with this mesh.
+	Attached bool             `json:"attached"`
+	Envoy    envoy.Status     `json:"envoy"`
+	XDS      xds.Status       `json:"xds"`
+	Counts   Counts           `json:"counts"`
+	Problems []source.Problem `json:"problems"`
 	// Objects are the statuses of routes, and of services and workloads that
 	// have something to say.
 	Objects []*model.Status `json:"objects"`
@@ -46,7 +49,7 @@ type Counts struct {
 func (a *Agent) status() *Status {
 	st := &Status{
 		Version: a.cfg.Version, Folder: a.cfg.Folder, Cgroup: a.cfg.CgroupRoot,
-		Envoy: a.envoy.Status(), XDS: a.server.Status(),
+		Envoy: a.envoy.Status(), XDS: a.proxy.Status(),
 	}
 	a.state.describe(st)
 	if !st.Envoy.Live {
@@ -56,7 +59,45 @@ func (a *Agent) status() *Status {
 		st.NotReady = append(st.NotReady, "Envoy is not connected")
 	}
 	st.Ready = len(st.NotReady) == 0
+	st.Attached = st.KernelError == "" && !a.state.starting()
+	amend(st)
 	return st
+}
+
+// amend says of an object that is accepted, but not as it stands in the input
+// now, what is in force instead.
+func amend(st *Status) {
+	instead := map[model.ObjectRef]string{}
+	for _, p := range st.Problems {
+		if p.LastGood {
+			instead[p.Object] = fmt.Sprintf("its last good state is in force; what stands at %s:%d is broken", p.File, p.Line)
+		}
+	}
+	for _, r := range st.XDS.Rejected {
+		instead[r.Origin.Object] = "Envoy rejected it and goes on with what it took last"
+	}
+	for i, o := range st.Objects {
+		if message, ok := instead[o.Origin.Object]; ok {
+			st.Objects[i] = withMessage(o, message)
+		}
+	}
+}
+
+// withMessage returns a status whose Accepted conditions that hold say more; the
+// original is shared and stays as it is.
+func withMessage(o *model.Status, message string) *model.Status {
+	c := *o
+	c.Parents = slices.Clone(o.Parents)
+	for i := range c.Parents {
+		conditions := slices.Clone(c.Parents[i].Conditions)
+		for j := range conditions {
+			if conditions[j].Type == "Accepted" && conditions[j].Status {
+				conditions[j].Message = message
+			}
+		}
+		c.Parents[i].Conditions = conditions
+	}
+	return &c
 }
 
 // describe fills in what the state knows.

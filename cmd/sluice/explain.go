@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -39,7 +38,7 @@ line would take it. Asks the running agent; with -f, reads a folder instead.`,
 			if q.Headers, err = parseHeaders(headers); err != nil {
 				return err
 			}
-			answer, err := ask(cmd.Context(), folder, paths, q)
+			answer, err := ask(cmd, folder, paths, q)
 			if err != nil {
 				return err
 			}
@@ -62,16 +61,21 @@ line would take it. Asks the running agent; with -f, reads a folder instead.`,
 	return cmd
 }
 
-func ask(ctx context.Context, folder string, paths agent.Paths, q explain.Query) (*explain.Answer, error) {
+func ask(cmd *cobra.Command, folder string, paths agent.Paths, q explain.Query) (*explain.Answer, error) {
 	if folder == "" {
-		return agent.NewClient(paths).Explain(ctx, q)
+		return agent.NewClient(paths).Explain(cmd.Context(), q)
 	}
-	mesh, _, _, err := loadFolder(folder)
+	mesh, _, problems, err := loadFolder(folder)
 	if err != nil {
 		return nil, err
 	}
+	printLoadProblems(cmd.ErrOrStderr(), problems)
 	place(mesh, paths)
-	return explain.Explain(mesh, q)
+	answer, err := explain.Explain(mesh, q)
+	if err == nil {
+		agent.Annotate(answer, problems)
+	}
+	return answer, err
 }
 
 func parseWorkload(s string) (model.WorkloadKey, error) {

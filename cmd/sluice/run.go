@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +42,7 @@ sluice uninstall.`,
 			if os.Geteuid() != 0 {
 				return fmt.Errorf("`sluice run` programs the kernel: run it as root; `sluice translate -f %s` shows what it would do without", cfg.Folder)
 			}
+			syscall.Umask(0o022) // no socket or file of ours may be open to others for a moment
 			a, err := agent.New(cfg)
 			if err != nil {
 				return err

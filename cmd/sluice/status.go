@@ -82,7 +82,11 @@ func printStatus(w io.Writer, st *agent.Status) {
 	fmt.Fprintf(w, "Frontends:  %d (%d in the kernel, %d through Envoy), %d endpoints\n", st.Counts.Frontends, st.Counts.InKernel, st.Counts.ToEnvoy, st.Counts.Endpoints)
 	fmt.Fprintf(w, "Workloads:  %d of %d found on this node\n", st.Counts.Workloads, st.Counts.Declared)
 	fmt.Fprintf(w, "Envoy:      %s, pid %d, restarts %d, connected %t\n", st.Envoy.Version, st.Envoy.PID, st.Envoy.Restarts, st.XDS.Connected)
-	fmt.Fprintf(w, "Kernel:     programs at %s\n", st.Cgroup)
+	if st.Attached {
+		fmt.Fprintf(w, "Kernel:     programs at %s\n", st.Cgroup)
+	} else {
+		fmt.Fprintf(w, "Kernel:     not in line with the folder, at %s\n", st.Cgroup)
+	}
 	if st.KernelError != "" {
 		fmt.Fprintf(w, "            %s\n", st.KernelError)
 	}

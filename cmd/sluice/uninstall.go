@@ -59,7 +59,7 @@ func uninstall(paths agent.Paths, stateDir string) error {
 		}
 	}
 	errs = append(errs,
-		removeFolder(paths.RunDir, "lock", "sluice.sock", "xds.sock", "netns", "envoy"),
+		removeFolder(paths.RunDir, "lock", "sluice.sock", "xds.sock", ".xds-*", "netns", "envoy"),
 		removeFolder(stateDir, "last-good"))
 	return errors.Join(errs...)
 }
@@ -67,9 +67,15 @@ func uninstall(paths agent.Paths, stateDir string) error {
 // removeFolder removes what Sluice makes in a folder, and then the folder unless
 // somebody else keeps something there.
 func removeFolder(dir string, entries ...string) error {
-	for _, e := range entries {
-		if err := os.RemoveAll(filepath.Join(dir, e)); err != nil {
-			return fmt.Errorf("remove %s: %w", filepath.Join(dir, e), err)
+	for _, pattern := range entries {
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return fmt.Errorf("look for %s: %w", pattern, err)
+		}
+		for _, path := range found {
+			if err := os.RemoveAll(path); err != nil {
+				return fmt.Errorf("remove %s: %w", path, err)
+			}
 		}
 	}
 	if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {

@@ -1,0 +1,177 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/netns"
+	"sluice.io/sluice/redirect"
+	"sluice.io/sluice/resolve"
+	"sluice.io/sluice/source"
+	"sluice.io/sluice/xds"
+)
+
+// journal stands in for Envoy and the kernel and notes in which order they are
+// told; what they do with it is tested with the real ones in test/netns.
+type journal struct {
+	told    []string
+	retired *model.Delta
+	failing error
+}
+
+func (j *journal) Prepare(context.Context, *model.Delta) error {
+	j.told = append(j.told, "prepare")
+	return nil
+}
+
+func (j *journal) Retire(_ context.Context, d *model.Delta) error {
+	j.told, j.retired = append(j.told, "retire"), d
+	return nil
+}
+
+func (j *journal) Status() xds.Status { return xds.Status{Connected: true} }
+
+func (j *journal) Sync(*model.Mesh) error {
+	j.told = append(j.told, "sync")
+	return j.failing
+}
+
+func (j *journal) Apply(*model.Delta) error {
+	j.told = append(j.told, "apply")
+	return j.failing
+}
+
+func (j *journal) Dump() (*redirect.Dump, error) { return &redirect.Dump{}, nil }
+
+func (j *journal) take() []string {
+	told := j.told
+	j.told = nil
+	return told
+}
+
+func newTestAgent(t *testing.T) (*Agent, *journal) {
+	t.Helper()
+	j := &journal{}
+	log := slog.New(slog.DiscardHandler)
+	return &Agent{
+		log: log, state: newState(), resolver: resolve.New(), registry: netns.New(t.TempDir(), log), proxy: j, kernel: j,
+		moved: map[model.ObjectRef]*source.Object{}, leaving: model.NewDelta(), due: model.NewDelta(), begun: true,
+	}, j
+}
+
+func frontend(name string, http bool) *model.Frontend {
+	f := &model.Frontend{Key: model.FrontendKey{Namespace: "shop", Name: name, Port: 80, Protocol: model.TCP}, L4: &model.L4Routing{}}
+	if http {
+		f.L4, f.HTTP = nil, &model.HTTPRouting{}
+	}
+	return f
+}
+
+func changing(fs ...*model.Frontend) *model.Delta {
+	d := model.NewDelta()
+	for _, f := range fs {
+		d.Frontends[f.Key] = f
+	}
+	return d
+}
+
+func TestEnvoyIsToldBeforeTheKernelAndLetsGoAfterIt(t *testing.T) {
+	a, j := newTestAgent(t)
+	ctx := t.Context()
+	a.change(ctx, changing(frontend("cart", true)))
+	if got := j.take(); !slices.Equal(got, []string{"prepare", "apply"}) {
+		t.Fatalf("told %v", got)
+	}
+	a.retireDue(ctx)
+	if got := j.take(); len(got) != 0 {
+		t.Fatalf("Envoy was made to let go within the first interval: %v", got)
+	}
+	a.retireDue(ctx)
+	if got := j.take(); !slices.Equal(got, []string{"retire"}) {
+		t.Fatalf("told %v", got)
+	}
+	a.retireDue(ctx)
+	if got := j.take(); len(got) != 0 {
+		t.Fatalf("nothing was left to retire, told %v", got)
+	}
+}
+
+func TestWhatCameBackIsNotRetired(t *testing.T) {
+	a, j := newTestAgent(t)
+	ctx := t.Context()
+	back, gone := frontend("back", true), frontend("gone", true)
+	a.change(ctx, changing(back, gone))
+	leave := model.NewDelta()
+	leave.Frontends[back.Key], leave.Frontends[gone.Key] = nil, nil
+	a.change(ctx, leave)
+	a.retireDue(ctx)
+	a.change(ctx, changing(back))
+	a.retireDue(ctx)
+	if j.retired.Frontends[back.Key] != back {
+		t.Error("what came back within the grace is retired")
+	}
+	if f, ok := j.retired.Frontends[gone.Key]; !ok || f != nil {
+		t.Error("what has gone is not retired")
+	}
+}
+
+func TestTheFirstRetireComesAlsoWithoutAChange(t *testing.T) {
+	a, j := newTestAgent(t)
+	a.begun = false
+	a.retireDue(t.Context())
+	a.retireDue(t.Context())
+	if got := j.take(); !slices.Equal(got, []string{"retire"}) {
+		t.Fatalf("what an earlier run left with Envoy must go, once: told %v", got)
+	}
+}
+
+func TestAFailedKernelUpdateIsRetriedWhole(t *testing.T) {
+	a, j := newTestAgent(t)
+	j.failing = errors.New("map full")
+	a.change(t.Context(), changing(frontend("cart", false)))
+	a.retry()
+	if !a.state.kernelFailed() {
+		t.Fatal("the failure is forgotten though it lasts")
+	}
+	j.failing = nil
+	a.retry()
+	if a.state.kernelFailed() {
+		t.Fatal("the failure is told though it is over")
+	}
+	a.retry()
+	if got := j.take(); !slices.Equal(got, []string{"prepare", "apply", "sync", "sync"}) {
+		t.Fatalf("told %v", got)
+	}
+}
+
+func TestNothingIsToldOfNoChange(t *testing.T) {
+	a, j := newTestAgent(t)
+	a.change(t.Context(), model.NewDelta())
+	if got := j.take(); len(got) != 0 {
+		t.Fatalf("told %v", got)
+	}
+}
+
+func TestStatusSaysWhatServesInsteadOfABrokenObject(t *testing.T) {
+	ref := model.ObjectRef{Kind: "HTTPRoute", Namespace: "shop", Name: "cart"}
+	shared := &model.Status{
+		Origin:  model.Origin{Object: ref},
+		Parents: []model.ParentStatus{{Conditions: []model.Condition{{Type: "Accepted", Status: true, Message: "the route is in force"}}}},
+	}
+	st := &Status{
+		Problems: []source.Problem{{Object: ref, File: "cart.yaml", Line: 7, Message: "bad", LastGood: true}},
+		Objects:  []*model.Status{shared},
+	}
+	amend(st)
+	if got := st.Objects[0].Parents[0].Conditions[0].Message; !strings.Contains(got, "last good") || !strings.Contains(got, "cart.yaml:7") {
+		t.Errorf("message %q", got)
+	}
+	if got := shared.Parents[0].Conditions[0].Message; got != "the route is in force" {
+		t.Errorf("the shared status was changed: %q", got)
+	}
+}

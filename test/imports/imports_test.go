@@ -37,6 +37,17 @@ var forbidden = []edge{
 	{"resolve", "github.com/cilium/ebpf", "resolve must not know the sinks"},
 	{"source", "sluice.io/sluice/resolve", "source must not know what objects mean"},
 	{"source/file", "sluice.io/sluice/resolve", "source must not know what objects mean"},
+	{"observe/explain", "sigs.k8s.io/", "explain reads the model only"},
+	{"observe/explain", "sluice.io/sluice/xds", "explain must not ask the sinks"},
+	{"observe/explain", "sluice.io/sluice/redirect", "explain must not ask the sinks"},
+	{"observe/explain", "sluice.io/sluice/resolve", "explain reads what resolve wrote"},
+	{"resolve", "sluice.io/sluice/xds", "resolve must not know the sinks"},
+	{"resolve", "sluice.io/sluice/redirect", "resolve must not know the sinks"},
+	{"resolve", "sluice.io/sluice/source/file", "resolve must not know where objects come from"},
+	{"netns", "sigs.k8s.io/", "netns sees the model only"},
+	{"netns", "github.com/envoyproxy/", "netns knows mounts, not who enters by them"},
+	{"envoy", "sigs.k8s.io/", "envoy knows processes, not objects"},
+	{"envoy", "sluice.io/sluice/model", "envoy must not know what is configured in it"},
 	{"crds/v1alpha1", "sluice.io/sluice/", "API types are a leaf, for others to import"},
 }
 
@@ -56,6 +67,28 @@ func TestEdges(t *testing.T) {
 	}
 }
 
+// direct forbids imports that a package may well reach through others.
+var direct = []edge{
+	{"agent", "k8s.io/", "the loop carries objects, it doesn't look into them"},
+	{"agent", "sigs.k8s.io/", "the loop carries objects, it doesn't look into them"},
+	{"agent", "github.com/cilium/ebpf", "only redirect and bpf talk BPF"},
+	{"agent", "github.com/envoyproxy/", "only xds speaks Envoy's API"},
+	{"cmd/sluice", "k8s.io/", "flags and output only"},
+	{"cmd/sluice", "github.com/cilium/ebpf", "only redirect and bpf talk BPF"},
+	{"cmd/sluice", "github.com/envoyproxy/", "only xds speaks Envoy's API"},
+	{"envoy", "github.com/envoyproxy/", "the bootstrap is xds's to write"},
+}
+
+func TestDirectImports(t *testing.T) {
+	for _, e := range direct {
+		for _, d := range list(t, "-f", `{{join .Imports "\n"}}`, module+e.from) {
+			if reaches(d, e.to) {
+				t.Errorf("%s imports %s: %s", e.from, d, e.reason)
+			}
+		}
+	}
+}
+
 // reaches reports whether an import path falls under an edge's target; "."
 // means everything outside the standard library.
 func reaches(path, to string) bool {
@@ -66,13 +99,19 @@ func reaches(path, to string) bool {
 	return strings.HasPrefix(path, to)
 }
 
-// dependencies lists a package's imports, transitively. A package that has gone
-// fails the test: its edges must not be forgotten.
+// dependencies lists a package's imports, transitively.
 func dependencies(t *testing.T, pkg string) []string {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-deps", module+pkg).CombinedOutput()
+	return list(t, "-deps", module+pkg)
+}
+
+// list asks the go command. A package that has gone fails the test: its edges
+// must not be forgotten.
+func list(t *testing.T, args ...string) []string {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list"}, args...)...).CombinedOutput()
 	if err != nil {
-		t.Fatalf("list the dependencies of %s: %v\n%s", pkg, err, out)
+		t.Fatalf("go list %v: %v\n%s", args, err, out)
 	}
 	return strings.Fields(string(out))
 }

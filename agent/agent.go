@@ -59,7 +59,7 @@ type Config struct {
 	EnvoyBinary string
 	// EnvoyConcurrency is the number of Envoy's worker threads.
 	EnvoyConcurrency int
-	// EnvoyUID is the user that Envoy runs as.
+	// EnvoyUID is the user and group that Envoy runs as.
 	EnvoyUID int
 	// Version is Sluice's own version, for status.
 	Version string
@@ -127,7 +127,7 @@ func New(cfg Config) (*Agent, error) {
 		proxy:    server,
 		envoy: envoy.New(envoy.Config{
 			Binary: cfg.EnvoyBinary, Dir: cfg.EnvoyDir(), Cgroup: cfg.EnvoyCgroup(), XDSSocket: cfg.XDSSocket(),
-			Concurrency: cfg.EnvoyConcurrency, UID: cfg.EnvoyUID, Log: cfg.Log.With("part", "envoy"),
+			Concurrency: cfg.EnvoyConcurrency, UID: cfg.EnvoyUID, GID: cfg.EnvoyUID, Log: cfg.Log.With("part", "envoy"),
 		}),
 		state:   newState(),
 		batches: make(chan source.Batch),

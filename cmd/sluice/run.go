@@ -15,6 +15,10 @@ import (
 	"sluice.io/sluice/redirect"
 )
 
+// envoyUID is a number that neither Debian nor systemd gives out: with nobody's,
+// any of the many processes that run as nobody could open Envoy's sockets.
+const envoyUID = 65530
+
 func runCommand() *cobra.Command {
 	cfg := agent.Config{Version: version}
 	var level, format string
@@ -55,7 +59,7 @@ sluice uninstall.`,
 	f.StringVar(&cfg.StateDir, "state-dir", "/var/lib/sluice", "folder that keeps the last good state of broken objects over restarts")
 	f.StringVar(&cfg.EnvoyBinary, "envoy", os.Getenv("SLUICE_ENVOY"), "the stock Envoy's binary (default: $SLUICE_ENVOY, envoy beside sluice, or envoy in the PATH)")
 	f.IntVar(&cfg.EnvoyConcurrency, "envoy-concurrency", runtime.NumCPU(), "number of Envoy's worker threads")
-	f.IntVar(&cfg.EnvoyUID, "envoy-uid", 65534, "user id that Envoy runs as")
+	f.IntVar(&cfg.EnvoyUID, "envoy-uid", envoyUID, "user and group id that Envoy runs as; nobody else should have it")
 	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&format, "log-format", "text", "text or json")
 	addPathFlags(cmd, &cfg.Paths, true)

@@ -19,6 +19,7 @@ const (
 	bindMapSlAffinity   = "sl_affinity"
 	bindMapSlCounters   = "sl_counters"
 	bindMapSlFrontends  = "sl_frontends"
+	bindMapSlGate       = "sl_gate"
 	bindMapSlGroups     = "sl_groups"
 	bindMapSlHandoffs   = "sl_handoffs"
 	bindMapSlMembers    = "sl_members"
@@ -94,6 +95,7 @@ type bindMapSpecs struct {
 	SlAffinity   *ebpf.MapSpec `ebpf:"sl_affinity"`
 	SlCounters   *ebpf.MapSpec `ebpf:"sl_counters"`
 	SlFrontends  *ebpf.MapSpec `ebpf:"sl_frontends"`
+	SlGate       *ebpf.MapSpec `ebpf:"sl_gate"`
 	SlGroups     *ebpf.MapSpec `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.MapSpec `ebpf:"sl_handoffs"`
 	SlMembers    *ebpf.MapSpec `ebpf:"sl_members"`
@@ -143,6 +145,7 @@ type bindMaps struct {
 	SlAffinity   *ebpf.Map `ebpf:"sl_affinity"`
 	SlCounters   *ebpf.Map `ebpf:"sl_counters"`
 	SlFrontends  *ebpf.Map `ebpf:"sl_frontends"`
+	SlGate       *ebpf.Map `ebpf:"sl_gate"`
 	SlGroups     *ebpf.Map `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.Map `ebpf:"sl_handoffs"`
 	SlMembers    *ebpf.Map `ebpf:"sl_members"`
@@ -162,6 +165,7 @@ func (m *bindMaps) Close() error {
 		m.SlAffinity,
 		m.SlCounters,
 		m.SlFrontends,
+		m.SlGate,
 		m.SlGroups,
 		m.SlHandoffs,
 		m.SlMembers,

@@ -19,6 +19,7 @@ const (
 	connectMapSlAffinity   = "sl_affinity"
 	connectMapSlCounters   = "sl_counters"
 	connectMapSlFrontends  = "sl_frontends"
+	connectMapSlGate       = "sl_gate"
 	connectMapSlGroups     = "sl_groups"
 	connectMapSlHandoffs   = "sl_handoffs"
 	connectMapSlMembers    = "sl_members"
@@ -94,6 +95,7 @@ type connectMapSpecs struct {
 	SlAffinity   *ebpf.MapSpec `ebpf:"sl_affinity"`
 	SlCounters   *ebpf.MapSpec `ebpf:"sl_counters"`
 	SlFrontends  *ebpf.MapSpec `ebpf:"sl_frontends"`
+	SlGate       *ebpf.MapSpec `ebpf:"sl_gate"`
 	SlGroups     *ebpf.MapSpec `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.MapSpec `ebpf:"sl_handoffs"`
 	SlMembers    *ebpf.MapSpec `ebpf:"sl_members"`
@@ -143,6 +145,7 @@ type connectMaps struct {
 	SlAffinity   *ebpf.Map `ebpf:"sl_affinity"`
 	SlCounters   *ebpf.Map `ebpf:"sl_counters"`
 	SlFrontends  *ebpf.Map `ebpf:"sl_frontends"`
+	SlGate       *ebpf.Map `ebpf:"sl_gate"`
 	SlGroups     *ebpf.Map `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.Map `ebpf:"sl_handoffs"`
 	SlMembers    *ebpf.Map `ebpf:"sl_members"`
@@ -162,6 +165,7 @@ func (m *connectMaps) Close() error {
 		m.SlAffinity,
 		m.SlCounters,
 		m.SlFrontends,
+		m.SlGate,
 		m.SlGroups,
 		m.SlHandoffs,
 		m.SlMembers,

@@ -79,22 +79,40 @@ static __always_inline int choose(const struct request *rq, const struct fronten
 	return r;
 }
 
-static __always_inline int balance(const struct request *rq, const struct frontend *f, struct endpoint *to)
+static __always_inline int settle_client(const struct request *rq, const struct frontend *f, struct endpoint *to)
 {
-	__u32 family = family_of(&rq->dst);
-	struct affinity_key who = {.netns = rq->netns, .frontend = f->id, .family = family};
-	struct peer_key flow = {.socket = rq->socket, .ip = rq->dst, .port = rq->port};
+	struct affinity_key who = affinity_key_of(f, rq->netns, family_of(&rq->dst));
+	struct kept was = {}, now = {};
 	int r;
 
-	if (rq->datagram && recall_flow(f, &flow, to))
-		return VERDICT_KEPT;
-	if (f->affinity && recall_affinity(f, &who, to))
-		return VERDICT_KERNEL;
+	if (f->affinity && recall_affinity(f, &who, &was)) {
+		*to = was.to;
+		return CHOSEN;
+	}
 	r = choose(rq, f, to);
+	if (r != CHOSEN || !f->affinity)
+		return r;
+	now.to = *to;
+	now.seen = bpf_ktime_get_ns();
+	return keep(&sl_affinity, &who, &was, &now) ? CHOSEN : CHOSEN_RACE;
+}
+
+static __always_inline int balance(const struct request *rq, const struct frontend *f, struct endpoint *to)
+{
+	struct peer_key flow = {.socket = rq->socket, .ip = rq->dst, .port = rq->port};
+	struct kept was = {}, now = {};
+	int r;
+
+	if (rq->datagram && recall_flow(f, &flow, &was)) {
+		*to = was.to;
+		return VERDICT_KEPT;
+	}
+	r = settle_client(rq, f, to);
 	if (r != CHOSEN)
 		return r == CHOSEN_NONE ? VERDICT_REFUSE : -1;
-	if (f->affinity)
-		keep_affinity(&who, to);
+	now.to = *to;
+	if (rq->datagram && !keep(&sl_udp_flows, &flow, &was, &now))
+		return -1;
 	return VERDICT_KERNEL;
 }
 

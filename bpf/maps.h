@@ -36,8 +36,8 @@ TABLE(sl_slots, struct slot_key, struct endpoint, 524288);
 TABLE(sl_members, struct endpoint, __u32, 524288);
 TABLE(sl_names, struct name_key, struct name, 524288);
 
-LRU(sl_affinity, struct affinity_key, struct affinity, 65536);
-LRU(sl_udp_flows, struct peer_key, struct endpoint, 65536);
+LRU(sl_affinity, struct affinity_key, struct kept, 65536);
+LRU(sl_udp_flows, struct peer_key, struct kept, 65536);
 LRU(sl_udp_replies, struct peer_key, struct peer, 65536);
 LRU(sl_handoffs, struct tuple, struct peer, 65536);
 
@@ -62,6 +62,13 @@ struct {
 	__type(key, __u32);
 	__type(value, struct tally);
 } sl_tallies SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct gate);
+} sl_gate SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -19,6 +19,7 @@ const (
 	origdstMapSlAffinity    = "sl_affinity"
 	origdstMapSlCounters    = "sl_counters"
 	origdstMapSlFrontends   = "sl_frontends"
+	origdstMapSlGate        = "sl_gate"
 	origdstMapSlGroups      = "sl_groups"
 	origdstMapSlHandoffs    = "sl_handoffs"
 	origdstMapSlMembers     = "sl_members"
@@ -92,6 +93,7 @@ type origdstMapSpecs struct {
 	SlAffinity   *ebpf.MapSpec `ebpf:"sl_affinity"`
 	SlCounters   *ebpf.MapSpec `ebpf:"sl_counters"`
 	SlFrontends  *ebpf.MapSpec `ebpf:"sl_frontends"`
+	SlGate       *ebpf.MapSpec `ebpf:"sl_gate"`
 	SlGroups     *ebpf.MapSpec `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.MapSpec `ebpf:"sl_handoffs"`
 	SlMembers    *ebpf.MapSpec `ebpf:"sl_members"`
@@ -141,6 +143,7 @@ type origdstMaps struct {
 	SlAffinity   *ebpf.Map `ebpf:"sl_affinity"`
 	SlCounters   *ebpf.Map `ebpf:"sl_counters"`
 	SlFrontends  *ebpf.Map `ebpf:"sl_frontends"`
+	SlGate       *ebpf.Map `ebpf:"sl_gate"`
 	SlGroups     *ebpf.Map `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.Map `ebpf:"sl_handoffs"`
 	SlMembers    *ebpf.Map `ebpf:"sl_members"`
@@ -160,6 +163,7 @@ func (m *origdstMaps) Close() error {
 		m.SlAffinity,
 		m.SlCounters,
 		m.SlFrontends,
+		m.SlGate,
 		m.SlGroups,
 		m.SlHandoffs,
 		m.SlMembers,

@@ -19,6 +19,7 @@ const (
 	selftestMapSlAffinity   = "sl_affinity"
 	selftestMapSlCounters   = "sl_counters"
 	selftestMapSlFrontends  = "sl_frontends"
+	selftestMapSlGate       = "sl_gate"
 	selftestMapSlGroups     = "sl_groups"
 	selftestMapSlHandoffs   = "sl_handoffs"
 	selftestMapSlMembers    = "sl_members"
@@ -86,6 +87,7 @@ type selftestMapSpecs struct {
 	SlAffinity   *ebpf.MapSpec `ebpf:"sl_affinity"`
 	SlCounters   *ebpf.MapSpec `ebpf:"sl_counters"`
 	SlFrontends  *ebpf.MapSpec `ebpf:"sl_frontends"`
+	SlGate       *ebpf.MapSpec `ebpf:"sl_gate"`
 	SlGroups     *ebpf.MapSpec `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.MapSpec `ebpf:"sl_handoffs"`
 	SlMembers    *ebpf.MapSpec `ebpf:"sl_members"`
@@ -129,6 +131,7 @@ type selftestMaps struct {
 	SlAffinity   *ebpf.Map `ebpf:"sl_affinity"`
 	SlCounters   *ebpf.Map `ebpf:"sl_counters"`
 	SlFrontends  *ebpf.Map `ebpf:"sl_frontends"`
+	SlGate       *ebpf.Map `ebpf:"sl_gate"`
 	SlGroups     *ebpf.Map `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.Map `ebpf:"sl_handoffs"`
 	SlMembers    *ebpf.Map `ebpf:"sl_members"`
@@ -148,6 +151,7 @@ func (m *selftestMaps) Close() error {
 		m.SlAffinity,
 		m.SlCounters,
 		m.SlFrontends,
+		m.SlGate,
 		m.SlGroups,
 		m.SlHandoffs,
 		m.SlMembers,

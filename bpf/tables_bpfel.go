@@ -26,12 +26,6 @@ type tablesAddr struct {
 	W [4]uint32
 }
 
-type tablesAffinity struct {
-	_    structs.HostLayout
-	To   tablesEndpoint
-	Seen uint64
-}
-
 type tablesAffinityKey struct {
 	_        structs.HostLayout
 	Netns    uint64
@@ -92,9 +86,23 @@ type tablesFrontendKey struct {
 	Scope uint32
 }
 
+type tablesGate struct {
+	_    structs.HostLayout
+	Lock struct {
+		_   structs.HostLayout
+		Val uint32
+	}
+}
+
 type tablesGroup struct {
 	_ structs.HostLayout
 	N uint32
+}
+
+type tablesKept struct {
+	_    structs.HostLayout
+	To   tablesEndpoint
+	Seen uint64
 }
 
 type tablesMeta struct {
@@ -254,6 +262,7 @@ const (
 	tablesMapSlAffinity         = "sl_affinity"
 	tablesMapSlCounters         = "sl_counters"
 	tablesMapSlFrontends        = "sl_frontends"
+	tablesMapSlGate             = "sl_gate"
 	tablesMapSlGroups           = "sl_groups"
 	tablesMapSlHandoffs         = "sl_handoffs"
 	tablesMapSlMembers          = "sl_members"
@@ -329,6 +338,7 @@ type tablesMapSpecs struct {
 	SlAffinity   *ebpf.MapSpec `ebpf:"sl_affinity"`
 	SlCounters   *ebpf.MapSpec `ebpf:"sl_counters"`
 	SlFrontends  *ebpf.MapSpec `ebpf:"sl_frontends"`
+	SlGate       *ebpf.MapSpec `ebpf:"sl_gate"`
 	SlGroups     *ebpf.MapSpec `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.MapSpec `ebpf:"sl_handoffs"`
 	SlMembers    *ebpf.MapSpec `ebpf:"sl_members"`
@@ -382,6 +392,7 @@ type tablesMaps struct {
 	SlAffinity   *ebpf.Map `ebpf:"sl_affinity"`
 	SlCounters   *ebpf.Map `ebpf:"sl_counters"`
 	SlFrontends  *ebpf.Map `ebpf:"sl_frontends"`
+	SlGate       *ebpf.Map `ebpf:"sl_gate"`
 	SlGroups     *ebpf.Map `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.Map `ebpf:"sl_handoffs"`
 	SlMembers    *ebpf.Map `ebpf:"sl_members"`
@@ -401,6 +412,7 @@ func (m *tablesMaps) Close() error {
 		m.SlAffinity,
 		m.SlCounters,
 		m.SlFrontends,
+		m.SlGate,
 		m.SlGroups,
 		m.SlHandoffs,
 		m.SlMembers,

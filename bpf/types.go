@@ -36,8 +36,8 @@ type (
 	Tally = tablesTally
 	// AffinityKey is a client of a frontend.
 	AffinityKey = tablesAffinityKey
-	// Affinity is the endpoint that it stays with.
-	Affinity = tablesAffinity
+	// Kept is the endpoint that it stays with.
+	Kept = tablesKept
 	// Request is what a decision is made about.
 	Request = tablesRequest
 )

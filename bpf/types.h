@@ -5,6 +5,7 @@
  * set of maps serves both families. Ports are in network order. */
 #pragma once
 
+#include <linux/bpf.h>
 #include <linux/types.h>
 #include <stdbool.h>
 
@@ -108,9 +109,15 @@ struct affinity_key {
 	__u32 family;
 };
 
-struct affinity {
+/* A choice that is kept: of a client by affinity, of a flow of datagrams. */
+struct kept {
 	struct endpoint to;
-	__u64 seen; /* bpf_ktime_get_ns() of the latest connection */
+	__u64 seen; /* bpf_ktime_get_ns() of the latest connection; flows: 0 */
+};
+
+/* Held while a choice that does not hold any more is replaced. */
+struct gate {
+	struct bpf_spin_lock lock;
 };
 
 /* What an unconnected UDP socket talks to, seen from the socket: a VIP it sends

@@ -12,16 +12,14 @@
 
 char _license[] SEC("license") = "GPL";
 
-/* keep_flow stores the way there and the way back. */
-static __always_inline void keep_flow(struct bpf_sock *sk, const struct request *rq, const struct endpoint *to)
+/* keep_reply stores the way back. */
+static __always_inline void keep_reply(struct bpf_sock *sk, const struct request *rq, const struct endpoint *to)
 {
-	struct peer_key there = {.socket = rq->socket, .ip = rq->dst, .port = rq->port};
 	struct peer_key back = {.socket = rq->socket, .ip = to->ip, .port = to->port};
 	struct peer vip = {.ip = rq->dst, .port = rq->port};
 
 	if (!sk)
 		return;
-	bpf_map_update_elem(&sl_udp_flows, &there, to, BPF_ANY);
 	bpf_map_update_elem(&sl_udp_replies, &back, &vip, BPF_ANY);
 	/* Marks the socket, so that others need no look-up on receipt. */
 	bpf_sk_storage_get(&sl_sessions, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
@@ -44,7 +42,7 @@ static __always_inline void refresh_reply(struct bpf_sock *sk, const struct requ
 	struct peer *p = bpf_map_lookup_elem(&sl_udp_replies, &back);
 
 	if (!p || p->port != rq->port || !same_addr(&p->ip, &rq->dst))
-		keep_flow(sk, rq, to);
+		keep_reply(sk, rq, to);
 }
 
 static __always_inline int steer(struct bpf_sock_addr *ctx, struct request *rq, struct endpoint *to)
@@ -65,7 +63,7 @@ static __always_inline int steer(struct bpf_sock_addr *ctx, struct request *rq, 
 	rq->socket = bpf_get_socket_cookie(ctx);
 	verdict = decide(rq, to);
 	if (verdict == VERDICT_KERNEL)
-		keep_flow(ctx->sk, rq, to);
+		keep_reply(ctx->sk, rq, to);
 	else if (verdict == VERDICT_KEPT)
 		refresh_reply(ctx->sk, rq, to);
 	else if (verdict == VERDICT_PASS)

@@ -19,6 +19,7 @@ const (
 	udpMapSlAffinity   = "sl_affinity"
 	udpMapSlCounters   = "sl_counters"
 	udpMapSlFrontends  = "sl_frontends"
+	udpMapSlGate       = "sl_gate"
 	udpMapSlGroups     = "sl_groups"
 	udpMapSlHandoffs   = "sl_handoffs"
 	udpMapSlMembers    = "sl_members"
@@ -98,6 +99,7 @@ type udpMapSpecs struct {
 	SlAffinity   *ebpf.MapSpec `ebpf:"sl_affinity"`
 	SlCounters   *ebpf.MapSpec `ebpf:"sl_counters"`
 	SlFrontends  *ebpf.MapSpec `ebpf:"sl_frontends"`
+	SlGate       *ebpf.MapSpec `ebpf:"sl_gate"`
 	SlGroups     *ebpf.MapSpec `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.MapSpec `ebpf:"sl_handoffs"`
 	SlMembers    *ebpf.MapSpec `ebpf:"sl_members"`
@@ -147,6 +149,7 @@ type udpMaps struct {
 	SlAffinity   *ebpf.Map `ebpf:"sl_affinity"`
 	SlCounters   *ebpf.Map `ebpf:"sl_counters"`
 	SlFrontends  *ebpf.Map `ebpf:"sl_frontends"`
+	SlGate       *ebpf.Map `ebpf:"sl_gate"`
 	SlGroups     *ebpf.Map `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.Map `ebpf:"sl_handoffs"`
 	SlMembers    *ebpf.Map `ebpf:"sl_members"`
@@ -166,6 +169,7 @@ func (m *udpMaps) Close() error {
 		m.SlAffinity,
 		m.SlCounters,
 		m.SlFrontends,
+		m.SlGate,
 		m.SlGroups,
 		m.SlHandoffs,
 		m.SlMembers,

@@ -1,8 +1,8 @@
 package redirect
 
 import (
-	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math"
 	"net/netip"
 	"testing"
@@ -78,6 +78,7 @@ func (d *decider) apply(delta *model.Delta) {
 type answer struct {
 	Verdict uint32
 	To      bpf.Endpoint
+	Digest  uint32
 }
 
 func request(proto model.Protocol, dst string) bpf.Request {
@@ -89,18 +90,8 @@ func request(proto model.Protocol, dst string) bpf.Request {
 // old flow).
 func (d *decider) ask(rq bpf.Request) string {
 	d.t.Helper()
-	var in bytes.Buffer
-	if err := binary.Write(&in, binary.NativeEndian, rq); err != nil {
-		d.t.Fatal(err)
-	}
-	size := in.Len()
-	in.Write(make([]byte, binary.Size(answer{})))
-	run := ebpf.RunOptions{Data: in.Bytes(), DataOut: make([]byte, 256)}
-	if rc, err := d.program.Run(&run); err != nil || rc != 0 {
-		d.t.Fatal(rc, err)
-	}
-	var a answer
-	if err := binary.Read(bytes.NewReader(run.DataOut[size:]), binary.NativeEndian, &a); err != nil {
+	a, err := d.run(runOptions(rq))
+	if err != nil {
 		d.t.Fatal(err)
 	}
 	switch a.Verdict {
@@ -114,6 +105,23 @@ func (d *decider) ask(rq bpf.Request) string {
 		return "kept " + fromEndpoint(a.To).String()
 	}
 	return fromEndpoint(a.To).String()
+}
+
+// runOptions is the packet for the program: the request and room for the answer.
+func runOptions(rq bpf.Request) *ebpf.RunOptions {
+	data := make([]byte, binary.Size(rq)+binary.Size(answer{}))
+	if _, err := binary.Encode(data, binary.NativeEndian, rq); err != nil {
+		return &ebpf.RunOptions{} // the kernel will refuse it
+	}
+	return &ebpf.RunOptions{Data: data, DataOut: make([]byte, 256)}
+}
+
+func (d *decider) run(opts *ebpf.RunOptions) (a answer, err error) {
+	if rc, err := d.program.Run(opts); err != nil || rc != 0 {
+		return answer{}, fmt.Errorf("the program returned %d: %w", rc, err)
+	}
+	_, err = binary.Decode(opts.DataOut[binary.Size(bpf.Request{}):], binary.NativeEndian, &a)
+	return a, err
 }
 
 func (d *decider) count(rq bpf.Request, n int) map[string]int {
@@ -291,16 +299,9 @@ func TestDecideAffinity(t *testing.T) {
 
 	// Time passes.
 	key := bpf.AffinityKey{Netns: 1, Frontend: d.planner.frontendIDs.get(f.Key), Family: uint32(ipv4)}
-	var kept bpf.Affinity
 	moved := false
 	for range 200 {
-		if err := d.maps["sl_affinity"].Lookup(&key, &kept); err != nil {
-			t.Fatal(err)
-		}
-		kept.Seen -= uint64(2 * time.Hour)
-		if err := d.maps["sl_affinity"].Put(&key, &kept); err != nil {
-			t.Fatal(err)
-		}
+		d.age(key, 2*time.Hour)
 		moved = moved || d.ask(rq) != second
 	}
 	if !moved {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -17,6 +18,13 @@ type output string
 func addOutputFlag(cmd *cobra.Command, o *output, values ...string) {
 	cmd.Flags().StringVarP((*string)(o), "output", "o", values[0], "output format: "+strings.Join(values, ", "))
 	complete(cmd, "output", values...)
+	// Before the work, which may be long.
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if slices.Contains(values, string(*o)) {
+			return nil
+		}
+		return fmt.Errorf("-o %q: use one of %s", string(*o), strings.Join(values, ", "))
+	}
 }
 
 // print writes v as JSON or YAML, or lets table write it.
@@ -33,13 +41,9 @@ func (o output) print(w io.Writer, v any, table func(io.Writer)) error {
 		}
 		_, err = w.Write(b)
 		return err
-	case "table", "text":
-		if table != nil {
-			table(w)
-			return nil
-		}
 	}
-	return fmt.Errorf("-o %q: not a format of this command; see --help", string(o))
+	table(w)
+	return nil
 }
 
 // columns writes rows aligned under a heading.

@@ -50,7 +50,9 @@ func cgroupRoot() (string, error) {
 
 // cgroupNetns finds the network namespace of a cgroup's processes. They must
 // all be in the same: else it would not be known whose connections are meant.
-func cgroupNetns(dir string) (path string, cgroup uint64, err error) {
+// But once it is known (was), it stays as long as one process is in it: a
+// process that makes another network namespace must not end its own steering.
+func cgroupNetns(dir string, was identity) (path string, cgroup uint64, err error) {
 	own, err := stat(dir)
 	if err != nil {
 		return "", 0, err
@@ -60,20 +62,26 @@ func cgroupNetns(dir string) (path string, cgroup uint64, err error) {
 		return "", 0, err
 	}
 	var first identity
+	ambiguous := false
 	for _, pid := range pids {
 		id, err := stat(procNetns(pid))
 		if err != nil {
 			continue // the process has ended
 		}
 		switch {
+		case id.sameNetns(was):
+			return procNetns(pid), own.ino, nil
 		case path == "":
 			path, first = procNetns(pid), id
 		case id != first:
-			return "", 0, fmt.Errorf("the processes of cgroup %s are in different network namespaces: declare one cgroup for each", dir)
+			ambiguous = true
 		}
 	}
-	if path == "" {
+	switch {
+	case path == "":
 		return "", 0, fmt.Errorf("a process in cgroup %s is %w", dir, ErrAbsent)
+	case ambiguous:
+		return "", 0, fmt.Errorf("the processes of cgroup %s are in different network namespaces: declare one cgroup for each", dir)
 	}
 	return path, own.ino, nil
 }

@@ -141,13 +141,51 @@ func TestCgroupWithItsOwnNetns(t *testing.T) {
 	if got.Place.CgroupID != 0 || got.Place.Cookie == ownCookie(t) {
 		t.Errorf("place %+v: it is known by its network namespace", got.Place)
 	}
-	// A process elsewhere makes it ambiguous.
+}
+
+func TestCgroupWithTwoNetns(t *testing.T) {
+	needRoot(t)
+	r, _ := newRegistry(t)
+	dir, declared := newCgroup(t)
 	process(t, dir, true)
-	if got, ok := r.Refresh()[w.Key]; !ok || got != nil {
-		t.Errorf("two network namespaces in one cgroup: %v", got)
+	process(t, dir, false)
+	w := byCgroup("pod", declared)
+	if got := r.Update(declare(w))[w.Key]; got != nil {
+		t.Errorf("two network namespaces in one cgroup: %+v", got.Place)
 	}
 	if err := r.Problems()[w.Key]; err == nil || !strings.Contains(err.Error(), "different network namespaces") {
 		t.Errorf("problem: %v", err)
+	}
+}
+
+// TestCgroupCannotLeave: a workload's process makes a network namespace of its
+// own, which anybody may, to make it unclear which one is meant. The workload
+// stays what it was, for the next run of sluice too.
+func TestCgroupCannotLeave(t *testing.T) {
+	needRoot(t)
+	for _, nodes := range []bool{true, false} {
+		r, mounts := newRegistry(t)
+		dir, declared := newCgroup(t)
+		w := byCgroup("pod", declared)
+		honest := process(t, dir, !nodes)
+		first := r.Update(declare(w))[w.Key]
+		if first == nil {
+			t.Fatal(r.Problems())
+		}
+		for range 20 { // some of them are listed before the first one
+			process(t, dir, true)
+		}
+		if got := r.Refresh(); len(got) != 0 || r.stale() {
+			t.Errorf("after processes in other network namespaces: %v, %v", got, r.Problems())
+		}
+		next := New(mounts, nil)
+		if got := next.Update(declare(w))[w.Key]; got == nil || *got.Place != *first.Place {
+			t.Errorf("the next run: %+v, want %+v; %v", got, first.Place, next.Problems())
+		}
+		honest()
+		if got, ok := next.Refresh()[w.Key]; !ok || got != nil {
+			t.Errorf("after the last process in the network namespace: %v", got)
+		}
 	}
 }
 

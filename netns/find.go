@@ -30,6 +30,8 @@ type identity struct {
 	cgroup   uint64 // the cgroup's id; zero for a workload declared by netns
 }
 
+func (i identity) sameNetns(j identity) bool { return i.dev == j.dev && i.ino == j.ino }
+
 // found is a workload's place with its network namespace open.
 type found struct {
 	netns    *os.File
@@ -47,9 +49,10 @@ func (f *found) what(w *model.Workload) string {
 	return "the network namespace"
 }
 
-// find opens the network namespace of a workload.
-func find(w *model.Workload) (*found, error) {
-	path, cgroup, err := netnsPath(w)
+// find opens the network namespace of a workload; was is the one in which it has
+// been found before, if any.
+func find(w *model.Workload, was identity) (*found, error) {
+	path, cgroup, err := netnsPath(w, was)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +75,7 @@ func (f *found) locate(w *model.Workload) error {
 	if err != nil {
 		return err
 	}
-	own := node.dev == f.identity.dev && node.ino == f.identity.ino
+	own := node.sameNetns(f.identity)
 	if own && f.identity.cgroup == 0 {
 		return fmt.Errorf("%s is %w: declare the workload by its cgroup", w.Netns, ErrNodeNetns)
 	}
@@ -85,8 +88,8 @@ func (f *found) locate(w *model.Workload) error {
 }
 
 // identify is find without opening anything.
-func identify(w *model.Workload) (identity, error) {
-	path, cgroup, err := netnsPath(w)
+func identify(w *model.Workload, was identity) (identity, error) {
+	path, cgroup, err := netnsPath(w, was)
 	if err != nil {
 		return identity{}, err
 	}
@@ -97,7 +100,7 @@ func identify(w *model.Workload) (identity, error) {
 
 // netnsPath returns the path of a workload's network namespace, and the id of
 // its cgroup if it is declared by one.
-func netnsPath(w *model.Workload) (path string, cgroup uint64, err error) {
+func netnsPath(w *model.Workload, was identity) (path string, cgroup uint64, err error) {
 	if w.Netns != "" {
 		return w.Netns, 0, nil
 	}
@@ -108,7 +111,7 @@ func netnsPath(w *model.Workload) (path string, cgroup uint64, err error) {
 	if err != nil {
 		return "", 0, err
 	}
-	return cgroupNetns(dir)
+	return cgroupNetns(dir, was)
 }
 
 const ownNetns = "/proc/self/ns/net"

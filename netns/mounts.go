@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -21,6 +22,23 @@ type mounts struct{ dir string }
 
 func (m mounts) path(w *model.Workload, cookie uint64) string {
 	return filepath.Join(m.dir, w.Key.Namespace, w.ServiceAccount, w.Key.Name+"-"+strconv.FormatUint(cookie, 10))
+}
+
+// earlier is the network namespace that an earlier run mounted for a workload,
+// if it is still there.
+func (m mounts) earlier(w *model.Workload) identity {
+	dir := filepath.Join(m.dir, w.Key.Namespace, w.ServiceAccount)
+	entries, _ := os.ReadDir(dir) // none on a first run
+	for _, e := range entries {
+		cookie, ok := strings.CutPrefix(e.Name(), w.Key.Name+"-")
+		if _, err := strconv.ParseUint(cookie, 10, 64); !ok || err != nil {
+			continue
+		}
+		if id, err := stat(filepath.Join(dir, e.Name())); err == nil {
+			return id
+		}
+	}
+	return identity{}
 }
 
 // add mounts an open network namespace, unless an earlier run has.

@@ -111,7 +111,7 @@ func (r *Registry) stays(key model.WorkloadKey, out map[model.WorkloadKey]*model
 	if w == nil || p == nil || r.mounts.path(w, p.workload.Place.Cookie) != p.workload.Place.Mount {
 		return false
 	}
-	now, err := identify(w)
+	now, err := identify(w, p.found)
 	if err != nil || now != p.found {
 		return false
 	}
@@ -156,7 +156,7 @@ func (r *Registry) place(key model.WorkloadKey, out map[model.WorkloadKey]*model
 	if err := checkNames(w); err != nil {
 		return err
 	}
-	f, err := find(w)
+	f, err := find(w, r.mounts.earlier(w))
 	if err != nil {
 		return err
 	}

@@ -74,15 +74,13 @@ func (r *Registry) stale() bool {
 }
 
 func (r *Registry) differs(key model.WorkloadKey) bool {
-	now, err := identify(r.declared[key])
+	w := r.declared[key]
 	if p := r.placed[key]; p != nil {
+		now, err := identify(w, p.found)
 		return err != nil || now != p.found
 	}
-	if err != nil {
-		return false
-	}
-	// Not placed before, and something is there: is it what we wait for?
-	f, err := find(r.declared[key])
+	// Not placed before: is what we wait for there?
+	f, err := find(w, r.mounts.earlier(w))
 	if err != nil {
 		return false
 	}

@@ -39,7 +39,7 @@ TABLE(sl_names, struct name_key, struct name, 524288);
 LRU(sl_affinity, struct affinity_key, struct kept, 65536);
 LRU(sl_udp_flows, struct peer_key, struct kept, 65536);
 LRU(sl_udp_replies, struct peer_key, struct peer, 65536);
-LRU(sl_handoffs, struct tuple, struct peer, 65536);
+LRU(sl_handoffs, struct handoff_key, struct handoff, 65536);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

@@ -70,20 +70,42 @@ static __always_inline struct tuple tuple_of(struct bpf_sock_ops *ops, enum end 
 	return t;
 }
 
+/* place_of: the kernel gives ports to clients in steps of two. Connections whose
+ * ports are far apart share a place; the later one has it. */
+static __always_inline struct handoff_key place_of(const struct tuple *t)
+{
+	return (struct handoff_key){
+		.netns = t->netns,
+		.family = family_of(&t->to),
+		.place = (bpf_ntohs(t->from_port) >> 1) % HANDOFF_PLACES,
+	};
+}
+
+static __always_inline struct handoff *find_handoff(const struct handoff_key *place, const struct tuple *t)
+{
+	struct handoff *h = bpf_map_lookup_elem(&sl_handoffs, place);
+
+	if (!h || h->way.netns != t->netns || h->way.from_port != t->from_port || h->way.to_port != t->to_port ||
+	    !same_addr(&h->way.from, &t->from) || !same_addr(&h->way.to, &t->to))
+		return NULL;
+	return h;
+}
+
 static __always_inline void announce(struct bpf_sock_ops *ops)
 {
 	struct session *s = session_of(ops->sk);
-	struct tuple t;
-	struct peer dialled;
+	struct handoff_key place;
+	struct handoff h = {};
 
 	if (!s || s->kind != SESSION_ENVOY)
 		return;
-	t = tuple_of(ops, LOCAL);
-	if (t.to_port != s->actual.port || !same_addr(&t.to, &s->actual.ip))
+	h.way = tuple_of(ops, LOCAL);
+	if (h.way.to_port != s->actual.port || !same_addr(&h.way.to, &s->actual.ip))
 		return;
-	dialled = s->dialled;
-	bpf_map_update_elem(&sl_handoffs, &t, &dialled, BPF_ANY);
-	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	h.dialled = s->dialled;
+	place = place_of(&h.way);
+	bpf_map_update_elem(&sl_handoffs, &place, &h, BPF_ANY);
+	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTO_CB_FLAG);
 }
 
 /* withdraw: a client's socket has closed. Whatever Envoy did not pick up by now
@@ -91,33 +113,39 @@ static __always_inline void announce(struct bpf_sock_ops *ops)
 static __always_inline void withdraw(struct bpf_sock_ops *ops)
 {
 	struct session *s = session_of(ops->sk);
+	struct handoff_key place;
 	struct tuple t;
 
 	if (!s || s->kind != SESSION_ENVOY)
 		return;
 	t = tuple_of(ops, LOCAL);
-	if (!bpf_map_delete_elem(&sl_handoffs, &t))
-		count(COUNT_HANDOFF_FAILED);
+	place = place_of(&t);
+	if (!find_handoff(&place, &t))
+		return;
+	bpf_map_delete_elem(&sl_handoffs, &place);
+	count(COUNT_HANDOFF_FAILED);
 }
 
 static __always_inline void hand_over(struct bpf_sock_ops *ops)
 {
 	struct session s = {.kind = SESSION_ACCEPTED};
+	struct handoff_key place;
+	struct handoff *h;
 	struct tuple t;
-	struct peer *dialled;
 
 	if (ops->local_port != outbound_port)
 		return;
 	t = tuple_of(ops, REMOTE);
-	dialled = bpf_map_lookup_elem(&sl_handoffs, &t);
-	if (!dialled) {
+	place = place_of(&t);
+	h = find_handoff(&place, &t);
+	if (!h) {
 		if (find_workload(t.netns, KIND_NETNS))
 			count(COUNT_HANDOFF_NONE);
 		return;
 	}
-	s.dialled = *dialled;
+	s.dialled = h->dialled;
 	remember(ops->sk, &s);
-	bpf_map_delete_elem(&sl_handoffs, &t);
+	bpf_map_delete_elem(&sl_handoffs, &place);
 	count(COUNT_HANDOFF);
 }
 
@@ -127,6 +155,11 @@ int sl_sockops(struct bpf_sock_ops *ops)
 	switch (ops->op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
 		announce(ops);
+		break;
+	case BPF_SOCK_OPS_RTO_CB:
+		/* The SYN is sent again: others may have taken the place. */
+		if (ops->state == BPF_TCP_SYN_SENT)
+			announce(ops);
 		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
 		hand_over(ops);

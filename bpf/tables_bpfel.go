@@ -99,6 +99,29 @@ type tablesGroup struct {
 	N uint32
 }
 
+type tablesHandoff struct {
+	_   structs.HostLayout
+	Way struct {
+		_        structs.HostLayout
+		Netns    uint64
+		From     tablesAddr
+		To       tablesAddr
+		FromPort uint16
+		ToPort   uint16
+		Pad      uint32
+	}
+	Dialled tablesPeer
+	Pad     uint32
+}
+
+type tablesHandoffKey struct {
+	_      structs.HostLayout
+	Netns  uint64
+	Family uint16
+	Place  uint16
+	Pad    uint32
+}
+
 type tablesKept struct {
 	_    structs.HostLayout
 	To   tablesEndpoint
@@ -205,16 +228,6 @@ type tablesTally struct {
 	Kernel  uint64
 	Envoy   uint64
 	Refused uint64
-}
-
-type tablesTuple struct {
-	_        structs.HostLayout
-	Netns    uint64
-	From     tablesAddr
-	To       tablesAddr
-	FromPort uint16
-	ToPort   uint16
-	Pad      uint32
 }
 
 type tablesVerdict uint32

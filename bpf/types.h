@@ -150,13 +150,30 @@ struct session {
 	__u32 kind;
 };
 
-/* A connection on its way to Envoy, from the client's side. */
+/* Connections on their way to Envoy have this many places for each network
+ * namespace and family, so that none can take all of the map. */
+#define HANDOFF_PLACES 4096
+
+struct handoff_key {
+	__u64 netns;
+	__u16 family;
+	__u16 place; /* by the client's port */
+	__u32 pad;
+};
+
+/* A connection, from the client's side. */
 struct tuple {
 	__u64 netns;
 	struct addr from;
 	struct addr to;
 	__be16 from_port;
 	__be16 to_port;
+	__u32 pad;
+};
+
+struct handoff {
+	struct tuple way;
+	struct peer dialled;
 	__u32 pad;
 };
 

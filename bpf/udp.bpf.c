@@ -25,6 +25,16 @@ static __always_inline void keep_reply(struct bpf_sock *sk, const struct request
 	bpf_sk_storage_get(&sl_sessions, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 }
 
+/* disconnected: what the socket was connected to says nothing any more of who
+ * answers it. No hook tells of connect(AF_UNSPEC). */
+static __always_inline void disconnected(struct bpf_sock *sk)
+{
+	struct session *s = session_of(sk);
+
+	if (s && s->kind == SESSION_KERNEL && sk->state != BPF_TCP_ESTABLISHED)
+		s->kind = SESSION_FLOWS;
+}
+
 /* dial_directly: from now on answers of this address are its own. */
 static __always_inline void dial_directly(struct bpf_sock *sk, const struct request *rq)
 {
@@ -61,6 +71,7 @@ static __always_inline int steer(struct bpf_sock_addr *ctx, struct request *rq, 
 	rq->scope = w->scope;
 	rq->datagram = 1;
 	rq->socket = bpf_get_socket_cookie(ctx);
+	disconnected(ctx->sk);
 	verdict = decide(rq, to);
 	if (verdict == VERDICT_KERNEL)
 		keep_reply(ctx->sk, rq, to);

@@ -150,6 +150,10 @@ func mountBPFFS(dir string) error {
 	if !isBPFFS(dir) {
 		return fmt.Errorf("%s is not on a bpf filesystem: `mount -t bpf bpf %s`, or choose a folder below %s", dir, dir, defaultBPFFS)
 	}
+	// Whoever can write the maps decides where connections go.
+	if err := errors.Join(os.Chown(dir, 0, 0), os.Chmod(dir, 0o700)); err != nil {
+		return fmt.Errorf("close the pin folder to everybody but root: %w", err)
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package redirect
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -70,9 +71,8 @@ func reconnect(first string, firstPort int, second string, secondPort int) (stri
 	if err := unix.Connect(fd, inet4(first, firstPort)); err != nil {
 		return "", err
 	}
-	unspec := [16]byte{}
-	if _, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), bytesPointer(unspec[:]), uintptr(len(unspec))); errno != 0 {
-		return "", errno
+	if err := disconnect(fd); err != nil {
+		return "", err
 	}
 	if err := unix.Connect(fd, inet4(second, secondPort)); err != nil {
 		return "", err
@@ -130,4 +130,86 @@ func fastOpen(vip string) (string, error) {
 		return "", err
 	}
 	return readLine(fd)
+}
+
+// disconnect is connect(AF_UNSPEC).
+func disconnect(fd int) error {
+	var unspec [16]byte
+	_, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), bytesPointer(unspec[:]), uintptr(len(unspec)))
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// socket makes a TCP socket of the pod.
+func (p *pod) socket() (fd int, err error) {
+	p.do(func() { fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) })
+	return fd, err
+}
+
+// slowly starts a connection to Envoy whose SYN does not arrive until the returned
+// function lets it, and checks where it led to.
+func (p *pod) slowly(d *Datapath) (check func(when string)) {
+	p.t.Helper()
+	p.nft("table ip slt { chain in { type filter hook input priority 0; tcp sport 20000 tcp flags syn drop; }; }")
+	p.sysctl("net/ipv4/ip_local_port_range", "40000 41000") // others' ports have other places
+	fd, err := p.socket()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.Bind(fd, inet4("127.0.0.1", 20000)); err != nil {
+		p.t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- unix.Connect(fd, inet4("10.96.0.2", 80)) }()
+	eventually(p.t, "the SYN is under way", func() error { return waiting(d, p.cookie, 1) })
+	return func(when string) {
+		p.t.Helper()
+		p.nft("delete table ip slt")
+		if err := <-done; err != nil {
+			p.t.Errorf("%s: %v", when, err)
+			return
+		}
+		if line, err := readLine(fd); line != "envoy 10.96.0.2:80" {
+			p.t.Errorf("%s it led to %q, %v", when, line, err)
+		}
+	}
+}
+
+// halfOpen starts n connections, and does not wait for them.
+func (p *pod) halfOpen(n int, vip string) (fds []int) {
+	p.do(func() {
+		for range n {
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+			if err != nil {
+				p.t.Error(err)
+				return
+			}
+			fds = append(fds, fd)
+			if err := unix.Connect(fd, inet4(vip, 80)); !errors.Is(err, unix.EINPROGRESS) {
+				p.t.Error(err)
+				return
+			}
+		}
+	})
+	return fds
+}
+
+// waiting checks how many connections of a network namespace are on their way.
+func waiting(d *Datapath, netns uint64, want int) error {
+	m := d.maps["sl_handoffs"]
+	key, value := make([]byte, m.KeySize()), make([]byte, m.ValueSize())
+	n := 0
+	it := m.Iterate()
+	for it.Next(&key, &value) {
+		if binary.NativeEndian.Uint64(key) == netns {
+			n++
+		}
+	}
+	if n != want {
+		return fmt.Errorf("%d connections of %d on their way, want %d", n, netns, want)
+	}
+	return it.Err()
 }

@@ -1,6 +1,7 @@
 package redirect
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -231,6 +232,136 @@ func reconnectUDP() error {
 		}
 	}
 	return nil
+}
+
+// TestDisconnectedUDP: what a socket was connected to does not colour later
+// answers.
+func TestDisconnectedUDP(t *testing.T) {
+	cfg := testConfig(t)
+	client := newPod(t)
+	client.serveUDP("127.0.0.2:53")
+	b := newMesh().workload(client.workload("shop", "client")).backend("dns", 53, model.UDP, "127.0.0.2:53")
+	b.front("dns", 53, model.UDP, addrs("10.96.0.1", "10.96.0.2"))
+	mustSync(t, openTest(t, cfg), b.m)
+	var err error
+	client.do(func() {
+		err = udpSocket(func(fd int) error {
+			if err := errors.Join(unix.Connect(fd, inet4("10.96.0.1", 53)), disconnect(fd)); err != nil {
+				return err
+			}
+			for _, to := range []*unix.SockaddrInet4{inet4("127.0.0.2", 53), inet4("10.96.0.2", 53)} {
+				if err := errors.Join(unix.Sendto(fd, []byte("?"), 0, to), answerFrom(fd, to)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUDPBySendmmsg: many messages in one call, each with a source address of
+// the sender's choice.
+func TestUDPBySendmmsg(t *testing.T) {
+	cfg := testConfig(t)
+	client, b := dnsMesh(t)
+	mustSync(t, openTest(t, cfg), b.m)
+	to := []*unix.SockaddrInet4{inet4("10.96.0.1", 53), inet4("10.96.0.1", 53)}
+	var err error
+	client.do(func() {
+		err = udpSocket(func(fd int) error {
+			if err := sendmmsg(fd, to); err != nil {
+				return err
+			}
+			return errors.Join(answerFrom(fd, to[0]), answerFrom(fd, to[1]))
+		})
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func sendmmsg(fd int, to []*unix.SockaddrInet4) error {
+	type message struct {
+		header unix.Msghdr
+		sent   uint32
+	}
+	payload := []byte("?")
+	part := unix.Iovec{Base: &payload[0], Len: 1}
+	source := unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: [4]byte{127, 0, 0, 99}})
+	messages := make([]message, len(to))
+	for i, sa := range to {
+		name := unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: sa.Addr}
+		binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&name.Port))[:], uint16(sa.Port))
+		messages[i].header = unix.Msghdr{
+			Name: (*byte)(unsafe.Pointer(&name)), Namelen: unix.SizeofSockaddrInet4,
+			Iov: &part, Iovlen: 1, Control: &source[0], Controllen: uint64(len(source)),
+		}
+	}
+	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&messages[0])), uintptr(len(messages)), 0, 0, 0)
+	if errno != 0 || int(n) != len(to) {
+		return fmt.Errorf("sendmmsg: %d messages, %w", n, errno)
+	}
+	return nil
+}
+
+// udpSocket lends an unconnected socket.
+func udpSocket(use func(fd int) error) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
+		return err
+	}
+	return use(fd)
+}
+
+func answerFrom(fd int, want *unix.SockaddrInet4) error {
+	var b [256]byte
+	_, from, err := unix.Recvfrom(fd, b[:], 0)
+	if err != nil {
+		return err
+	}
+	if !sameInet4(from, want) {
+		return fmt.Errorf("the answer of %v came from %v", want, from)
+	}
+	return nil
+}
+
+// TestFloodOfFlows: a workload uses up all places for UDP flows. A flow of
+// another that goes on stays where it is.
+func TestFloodOfFlows(t *testing.T) {
+	cfg := testConfig(t)
+	victim, b := dnsMesh(t)
+	attacker := newPod(t)
+	attacker.serveUDP("127.0.0.2:53")
+	b.workload(attacker.workload("shop", "attacker"))
+	mustSync(t, openTest(t, cfg), b.m)
+	c, err := victim.packetConn("10.96.0.1:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	first, _, err := exchange(c, "10.96.0.1:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 60 { // 12,000 flows, where 4,096 fit
+		attacker.do(func() {
+			for range 200 {
+				if err := udpSocket(func(fd int) error { return unix.Sendto(fd, []byte("?"), 0, inet4("10.96.0.1", 53)) }); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		if got, from, err := exchange(c, "10.96.0.1:53"); got != first || from != "10.96.0.1:53" || err != nil {
+			t.Fatalf("the flow of %s: %q from %s, %v", first, got, from, err)
+		}
+	}
 }
 
 func sameInet4(a unix.Sockaddr, b *unix.SockaddrInet4) bool {

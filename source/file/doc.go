@@ -12,6 +12,7 @@
 //	Folder.load     documents: which of a file's are new, decoded in parallel
 //	ledger          objects: who defines which, what is served, what is wrong
 //	vault           the last good documents of broken objects, on disk
+//	journal         the good documents of all objects, on disk
 package file
 
 import (
@@ -28,8 +29,9 @@ import (
 
 // Options are a folder's options.
 type Options struct {
-	// StateDir is where the last good documents of broken objects are kept, in
-	// the folder last-good below it; nothing is kept when it is empty.
+	// StateDir is where good states are kept: those of broken objects in the folder
+	// last-good below it, those of all others in the file good-states. Nothing is
+	// kept when it is empty.
 	StateDir string
 	// Check tells of an object that is valid by its schema why it cannot be used all
 	// the same, such as for an expression that does not compile; nil when nothing
@@ -78,6 +80,6 @@ func New(dir string, opts Options) (*Folder, error) {
 		newWatcher: func() (*fsnotify.Watcher, error) { return fsnotify.NewBufferedWatcher(1024) },
 	}
 	keep := newVault(opts.StateDir, f.dir, f.decoder, log)
-	f.ledger = newLedger(keep, log)
+	f.ledger = newLedger(keep, newJournal(opts.StateDir, keep.folder, decoder, log), log)
 	return f, nil
 }

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"path/filepath"
 	"slices"
 
 	"sluice.io/sluice/model"
@@ -24,11 +25,24 @@ func (l *ledger) unclear(docs []*document) bool {
 	return false
 }
 
+// past lists the objects that stood in a file when an earlier run ended: those
+// that were broken then, or all.
+func (l *ledger) past(path string, all bool) []model.ObjectRef {
+	refs := l.vault.from(path)
+	if rel, err := filepath.Rel(l.vault.shown, path); err == nil && all {
+		refs = append(refs, l.journal.files[rel]...)
+	}
+	return refs
+}
+
 // haunt decides which of the objects that are missing from a file stay all the
 // same.
 func (l *ledger) haunt(in *input, missing []model.ObjectRef, unclear bool, due map[model.ObjectRef]bool) {
 	for _, ref := range missing {
 		e := l.entry(ref)
+		if unclear {
+			l.recall(e)
+		}
 		here := slices.ContainsFunc(e.claims, func(c claim) bool { return c.doc.in == in })
 		stays := unclear && !here && e.good != nil
 		at := slices.Index(e.ghosts, in)

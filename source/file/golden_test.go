@@ -125,9 +125,13 @@ func (g *goldenRun) tell() string {
 			g.t.Fatal(err)
 		}
 		g.folder = f
-		return dump(f.Load(), g.state)
+		b := f.Load()
+		f.ledger.journal.flush()
+		return dump(b, g.state)
 	}
-	return dump(g.folder.sync(), g.state)
+	b := g.folder.sync()
+	g.folder.ledger.journal.flush()
+	return dump(b, g.state)
 }
 
 // checkPaths stands in for resolve.Check: it refuses what is no expression.

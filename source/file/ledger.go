@@ -19,6 +19,7 @@ import (
 type ledger struct {
 	entries map[model.ObjectRef]*entry
 	vault   *vault
+	journal *journal
 	log     *slog.Logger
 	// changed and moved collect what to tell, until taken.
 	changed, moved map[model.ObjectRef]*source.Object
@@ -45,6 +46,8 @@ type entry struct {
 	served *source.Object
 	// kept tells that the vault holds the good state.
 	kept bool
+	// noted is the good state that the journal has; nil when it has none.
+	noted source.KubeObject
 }
 
 // claim is one item of a document.
@@ -54,6 +57,20 @@ type claim struct {
 }
 
 func (c claim) line() int { return c.doc.at(c.item.Line) }
+
+// stateOf is the state that an item has, which stood at a place.
+func stateOf(it *scheme.Item, file string, line int) *goodState {
+	return &goodState{obj: it.Object, refused: it.Broken(), rules: relative(it), file: file, line: line}
+}
+
+// text is the document that holds the object and no other; nil when there is no
+// such document.
+func (g *goodState) text() []byte {
+	if g.doc != nil && len(g.doc.items) == 1 && g.doc.items[0].Digest == 0 {
+		return g.doc.text
+	}
+	return nil
+}
 
 // goodState is a good state of an object, or the best that there was.
 type goodState struct {
@@ -69,9 +86,9 @@ type goodState struct {
 	line int
 }
 
-func newLedger(v *vault, log *slog.Logger) *ledger {
+func newLedger(v *vault, j *journal, log *slog.Logger) *ledger {
 	return &ledger{
-		entries: map[model.ObjectRef]*entry{}, vault: v, log: log,
+		entries: map[model.ObjectRef]*entry{}, vault: v, journal: j, log: log,
 		changed: map[model.ObjectRef]*source.Object{}, moved: map[model.ObjectRef]*source.Object{},
 		contested: map[model.ObjectRef]bool{},
 		touched:   map[*input]bool{}, problems: map[string][]source.Problem{},
@@ -88,6 +105,26 @@ func (l *ledger) entry(ref model.ObjectRef) *entry {
 	return e
 }
 
+// recall looks for a good state of an object that was good when an earlier run
+// ended.
+func (l *ledger) recall(e *entry) {
+	if e.good == nil {
+		e.good = l.journal.get(e.ref, l.vault.shown)
+	}
+}
+
+// note tells the journal what is new.
+func (l *ledger) note(e *entry, want *source.Object, own bool) {
+	switch {
+	case want == nil && e.noted != nil:
+		e.noted = nil
+		l.journal.note(e.ref, nil, l.vault.shown)
+	case want != nil && own && !e.good.refused && e.good.obj != e.noted:
+		e.noted = e.good.obj
+		l.journal.note(e.ref, e.good, l.vault.shown)
+	}
+}
+
 // claim notes that documents define objects, release that they do no more.
 func (l *ledger) claim(docs []*document, due map[model.ObjectRef]bool) {
 	for _, d := range docs {
@@ -97,6 +134,9 @@ func (l *ledger) claim(docs []*document, due map[model.ObjectRef]bool) {
 				continue
 			}
 			e := l.entry(it.Ref)
+			if it.Broken() {
+				l.recall(e)
+			}
 			e.claims = append(e.claims, claim{d, it})
 			due[it.Ref] = true
 		}
@@ -157,6 +197,7 @@ func (l *ledger) settleOne(e *entry) {
 		l.vault.drop(e.ref)
 		e.kept = false
 	}
+	l.note(e, want, good)
 	l.publish(e, want)
 	if want == nil && len(e.claims) == 0 {
 		delete(l.entries, e.ref)

@@ -17,10 +17,12 @@ import (
 // has Problems.
 func (f *Folder) Load() source.Batch {
 	f.ledger.vault.open()
+	f.ledger.journal.open()
 	t := scan(f.dir)
 	f.failed = t.failed
 	f.refresh(sortedPaths(t.files), nil)
 	f.ledger.vault.prune(f.ledger.entries)
+	f.ledger.journal.forget()
 	f.loaded = true
 	return f.ledger.take(f.folderProblems(), true)
 }
@@ -106,7 +108,7 @@ func (f *Folder) unreadable(in *input, err error, due map[model.ObjectRef]bool) 
 	in.problem = &source.Problem{File: in.path, Message: fmt.Sprintf("cannot be read: %v", err)}
 	f.ledger.touch(in.docs, due)
 	if len(in.docs) == 0 {
-		f.ledger.haunt(in, f.ledger.vault.from(in.path), true, due)
+		f.ledger.haunt(in, f.ledger.past(in.path, true), true, due)
 	}
 	if n := len(in.docs) + len(in.ghosts); n > 0 {
 		in.problem.LastGood = true
@@ -131,12 +133,13 @@ func (f *Folder) apply(e *edit, due map[model.ObjectRef]bool) {
 	for ref := range e.in.ghosts {
 		missing[ref] = true
 	}
+	unclear := l.unclear(e.docs)
 	if first {
-		for _, ref := range l.vault.from(e.in.path) {
+		for _, ref := range l.past(e.in.path, unclear) {
 			missing[ref] = true
 		}
 	}
-	l.haunt(e.in, sortedRefs(missing), l.unclear(e.docs), due)
+	l.haunt(e.in, sortedRefs(missing), unclear, due)
 }
 
 // folderProblems are those of folders that cannot be listed.

@@ -81,9 +81,7 @@ func (v *vault) load(path string) error {
 	if len(items) != 1 || items[0].Object == nil {
 		return errors.New("it is not valid any more")
 	}
-	v.states[items[0].Ref] = &goodState{
-		obj: items[0].Object, refused: items[0].Broken(), rules: relative(&items[0]), file: filepath.Join(v.shown, rel), line: line,
-	}
+	v.states[items[0].Ref] = stateOf(&items[0], filepath.Join(v.shown, rel), line)
 	return nil
 }
 
@@ -150,8 +148,8 @@ func (v *vault) write(ref model.ObjectRef, g *goodState) error {
 
 // document is the text of the document that holds the object, and no other.
 func (g *goodState) document() ([]byte, error) {
-	if g.doc != nil && len(g.doc.items) == 1 && g.doc.items[0].Digest == 0 && formatOf(g.doc.in.path) == syntax.YAML {
-		return g.doc.text, nil
+	if text := g.text(); text != nil && formatOf(g.doc.in.path) == syntax.YAML {
+		return text, nil
 	}
 	return yaml.Marshal(g.obj)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -51,7 +52,12 @@ func (f *Folder) Run(ctx context.Context, out func(source.Batch)) error {
 	if !f.loaded {
 		out(f.Load())
 	}
+	var writer sync.WaitGroup
+	done := make(chan struct{})
+	writer.Go(func() { f.ledger.journal.run(done) })
 	w.loop(ctx)
+	close(done)
+	writer.Wait()
 	return nil
 }
 

@@ -28,16 +28,13 @@ func (a *Agent) serveAPI(ctx context.Context) error {
 		return errors.Join(err, listener.Close())
 	}
 	server := &http.Server{Handler: a.routes(), ReadHeaderTimeout: 5 * time.Second}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(listener) }()
-	select {
-	case err := <-done:
-		return fmt.Errorf("serve the API: %w", err)
-	case <-ctx.Done():
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	err = server.Serve(listener)
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	_ = server.Close()
-	_ = <-done // that it was closed is no news
-	return ctx.Err()
+	return fmt.Errorf("serve the API: %w", err)
 }
 
 func (a *Agent) routes() http.Handler {

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"maps"
+	"sync"
 	"time"
 
 	"sluice.io/sluice/model"
@@ -16,8 +17,9 @@ func (a *Agent) loop(ctx context.Context) error {
 		return err
 	}
 	watch := make(chan error, 1)
-	go func() { watch <- a.folder.Run(ctx, a.deliver(ctx)) }()
-	defer func() { _ = <-watch }()
+	var watcher sync.WaitGroup
+	defer watcher.Wait()
+	watcher.Go(func() { watch <- a.folder.Run(ctx, a.deliver(ctx)) })
 
 	retry := time.NewTicker(retryInterval)
 	defer retry.Stop()
@@ -30,7 +32,6 @@ func (a *Agent) loop(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case err := <-watch:
-			watch <- nil
 			return err
 		case b := <-a.batches:
 			a.change(ctx, a.resolve(b))

@@ -140,7 +140,10 @@ func (s *Supervisor) evictParents() {
 		if err != nil || p == nil {
 			return
 		}
-		s.cfg.end(p, 0)
+		if err := s.cfg.end(p, 0); err != nil {
+			s.cfg.Log.Error("an Envoy whose successor is gone stays", "error", err)
+			return
+		}
 	}
 }
 

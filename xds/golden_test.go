@@ -20,10 +20,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // A golden file holds a mesh in the sections frontends, backends, endpoints and
 // workloads, each a JSON array of model objects, and what it must become in those
 // of the sections clusters, assignments, listeners and routes that it is about.
-var (
-	inputs  = []string{"frontends", "backends", "endpoints", "workloads"}
-	outputs = []string{"clusters", "assignments", "listeners", "routes"}
-)
+var outputs = []string{"clusters", "assignments", "listeners", "routes"}
 
 func goldens(t *testing.T) map[string]*txtar.Archive {
 	t.Helper()

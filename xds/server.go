@@ -77,14 +77,15 @@ func (s *Server) Run(ctx context.Context) error {
 	g := grpc.NewServer(grpc.MaxRecvMsgSize(256 << 20)) // an Envoy that comes back names all it has
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(g, ads{handler: delta.NewServer(ctx, b, b)})
 	failed := make(chan error, 1)
-	go func() { failed <- g.Serve(l) }()
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	serving.Go(func() { failed <- g.Serve(l) })
 	tick := time.NewTicker(retryEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			g.Stop()
-			<-failed
 			return nil
 		case err := <-failed:
 			return fmt.Errorf("serve xDS on %s: %w", s.cfg.Socket, err)

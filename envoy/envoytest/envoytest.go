@@ -65,7 +65,7 @@ func Config(t testing.TB, dir string) envoy.Config {
 		XDSSocket:   filepath.Join(dir, "xds.sock"),
 		Cgroup:      cgroup(t, filepath.Base(dir)),
 		Concurrency: 2, LogLevel: os.Getenv("SLT_LOG"),
-		DrainTime:   2e9,
+		DrainTime: 2e9,
 	}
 	t.Cleanup(func() {
 		if t.Failed() {

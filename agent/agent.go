@@ -176,7 +176,7 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // preflight says at the start what would otherwise fail obscurely later.
 func (a *Agent) preflight(ctx context.Context) error {
-	for _, f := range redirect.Check() {
+	for _, f := range redirect.Check(a.redirectConfig()) {
 		if !f.OK && f.Required {
 			return fmt.Errorf("this machine cannot run Sluice: %s: %s; %s", f.Name, f.Detail, f.Fix)
 		}

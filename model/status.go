@@ -8,6 +8,10 @@ type Condition struct {
 	Message string `json:"message"`
 }
 
+// Troubling tells that the condition says what is wrong. All types say what is
+// well but PartiallyInvalid, by the Gateway API.
+func (c Condition) Troubling() bool { return c.Status == (c.Type == "PartiallyInvalid") }
+
 // ParentStatus holds the conditions of a route for one of its parents.
 type ParentStatus struct {
 	Parent ObjectRef `json:"parent"`

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -20,6 +21,8 @@ const MinKernel = "5.15"
 type Finding struct {
 	Name string `json:"name"`
 	OK   bool   `json:"ok"`
+	// Unknown tells that it could not be tried, for want of privileges.
+	Unknown bool `json:"unknown,omitempty"`
 	// Required tells that Sluice cannot run without it.
 	Required bool   `json:"required"`
 	Detail   string `json:"detail"`
@@ -27,9 +30,10 @@ type Finding struct {
 	Fix string `json:"fix,omitempty"`
 }
 
-// Check tries what the data path needs. It changes nothing.
-func Check() []Finding {
-	findings := []Finding{checkRoot(), checkKernel(), checkCgroup(), checkBPFFS()}
+// Check tries what the data path needs. It changes nothing. Of cfg it looks at
+// CgroupRoot, where empty means the root of the hierarchy, and BPFFS.
+func Check(cfg Config) []Finding {
+	findings := []Finding{checkRoot(), checkKernel(), checkCgroup(cfg.CgroupRoot), checkBPFFS(cfg.BPFFS)}
 	for _, f := range kernelFeatures {
 		findings = append(findings, f.check())
 	}
@@ -72,27 +76,48 @@ func olderThan(release, minimum string) bool {
 	return major < wantMajor || major == wantMajor && minor < wantMinor
 }
 
-func checkCgroup() Finding {
+func checkCgroup(root string) Finding {
 	f := Finding{Name: "cgroup2", Required: true}
-	root, err := CgroupRoot()
-	if err != nil {
-		f.Detail, f.Fix = "not mounted", err.Error()
+	if root == "" {
+		found, err := CgroupRoot()
+		if err != nil {
+			f.Detail, f.Fix = "not mounted", err.Error()
+			return f
+		}
+		root = found
+	}
+	if _, err := cgroupID(root); err != nil {
+		f.Detail, f.Fix = err.Error(), "name a directory of the cgroup2 hierarchy with --cgroup-root, or leave it out"
 		return f
 	}
 	f.OK, f.Detail = true, "at "+root
 	return f
 }
 
-func checkBPFFS() Finding {
-	f := Finding{Name: "bpf filesystem", Required: true, OK: true, Detail: "at " + defaultBPFFS}
-	if isBPFFS(defaultBPFFS) {
-		return f
-	}
-	f.Detail = "not mounted at " + defaultBPFFS + " yet; `sluice run` does it"
-	if _, err := os.Stat(defaultBPFFS); err != nil {
-		f.OK, f.Detail, f.Fix = false, err.Error(), "the kernel needs CONFIG_BPF_SYSCALL and sysfs at /sys"
+func checkBPFFS(dir string) Finding {
+	at := nearest(dir)
+	f := Finding{Name: "bpf filesystem", Required: true, OK: true, Detail: "at " + at}
+	switch {
+	case isBPFFS(at):
+	case under(dir, defaultBPFFS) && at == defaultBPFFS:
+		f.Detail = "not mounted at " + defaultBPFFS + " yet; `sluice run` does it"
+	case under(dir, defaultBPFFS):
+		f.OK, f.Detail, f.Fix = false, "there is no "+defaultBPFFS, "the kernel needs CONFIG_BPF_SYSCALL and sysfs at /sys"
+	default:
+		f.OK, f.Detail, f.Fix = false, dir+" is not on one", "choose a folder below "+defaultBPFFS+" with --bpffs"
 	}
 	return f
+}
+
+// nearest is the lowest folder of a path that exists.
+func nearest(path string) string {
+	for path != filepath.Dir(path) {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
+	return path
 }
 
 // feature is something of the kernel that can be tried.
@@ -105,16 +130,16 @@ type feature struct {
 }
 
 var kernelFeatures = []feature{
-	{"programs at connect(), sendto() and bind()", true, "5.8", helper(ebpf.CGroupSockAddr, asm.FnSkStorageGet), "CONFIG_CGROUP_BPF is needed"},
-	{"network namespace cookies at connect()", true, "5.7", helper(ebpf.CGroupSockAddr, asm.FnGetNetnsCookie), "workloads cannot be told apart"},
-	{"network namespace cookies in sockops", true, "5.15", helper(ebpf.SockOps, asm.FnGetNetnsCookie), "Envoy cannot be told what a client dialled"},
-	{"socket storage in getsockopt programs", true, "5.4", helper(ebpf.CGroupSockopt, asm.FnSkStorageGet), "Envoy cannot be told what a client dialled"},
+	{"programs at connect(), sendto() and bind()", true, "5.8", hasHelper(ebpf.CGroupSockAddr, asm.FnSkStorageGet), "CONFIG_CGROUP_BPF is needed"},
+	{"network namespace cookies at connect()", true, "5.7", hasHelper(ebpf.CGroupSockAddr, asm.FnGetNetnsCookie), "workloads cannot be told apart"},
+	{"network namespace cookies in sockops", true, "5.15", hasHelper(ebpf.SockOps, asm.FnGetNetnsCookie), "Envoy cannot be told what a client dialled"},
+	{"socket storage in getsockopt programs", true, "5.4", hasHelper(ebpf.CGroupSockopt, asm.FnSkStorageGet), "Envoy cannot be told what a client dialled"},
 	{"reading a network namespace's cookie", true, "5.14", tryNetnsCookie, "workloads cannot be told apart"},
-	{"connection refused at once", false, "6.1", helper(ebpf.CGroupSockAddr, asm.FnSetRetval), "clients of a service without endpoints get EPERM instead of ECONNREFUSED"},
-	{"service address shown for MPTCP", false, "5.19", helper(ebpf.CGroupSockAddr, asm.FnSkcToMptcpSock), "getpeername on an MPTCP socket shows the endpoint instead of the service"},
+	{"connection refused at once", false, "6.1", hasHelper(ebpf.CGroupSockAddr, asm.FnSetRetval), "clients of a service without endpoints get EPERM instead of ECONNREFUSED"},
+	{"service address shown for MPTCP", false, "5.19", hasHelper(ebpf.CGroupSockAddr, asm.FnSkcToMptcpSock), "getpeername on an MPTCP socket shows the endpoint instead of the service"},
 }
 
-func helper(t ebpf.ProgramType, fn asm.BuiltinFunc) func() error {
+func hasHelper(t ebpf.ProgramType, fn asm.BuiltinFunc) func() error {
 	return func() error { return features.HaveProgramHelper(t, fn) }
 }
 
@@ -135,12 +160,16 @@ func (f feature) check() Finding {
 		return out
 	}
 	out.OK = false
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		out.Unknown, out.Detail = true, "needs privileges to be tried"
+		return out
+	}
 	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.ENOPROTOOPT) {
 		out.Detail = "this kernel does not have it: " + f.without
 		out.Fix = "Linux " + f.since + " or newer has it"
 		return out
 	}
 	out.Detail, _, _ = strings.Cut(err.Error(), "\n")
-	out.Fix = "run `sluice check` as root"
+	out.Fix = "this is not expected of a kernel; please report it"
 	return out
 }

@@ -444,7 +444,7 @@ func TestCheckThisMachine(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs root and a kernel")
 	}
-	for _, f := range Check() {
+	for _, f := range Check(Config{BPFFS: "/sys/fs/bpf/sluice"}) {
 		if f.Required && !f.OK {
 			t.Errorf("%s: %s; %s", f.Name, f.Detail, f.Fix)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sluice.io/sluice/agent"
 	"sluice.io/sluice/envoy"
 	"sluice.io/sluice/redirect"
 )
@@ -15,6 +16,7 @@ func checkCommand() *cobra.Command {
 	var (
 		out    output
 		binary string
+		paths  agent.Paths
 	)
 	cmd := &cobra.Command{
 		Use:   "check",
@@ -24,7 +26,7 @@ and says of each whether it is there and what to do if not. Exit code 1 when a
 required one is missing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			findings := append(redirect.Check(), checkEnvoy(cmd, binary))
+			findings := append(redirect.Check(redirect.Config{BPFFS: paths.BPFFS, CgroupRoot: paths.CgroupRoot}), checkEnvoy(cmd, binary))
 			if err := out.print(cmd.OutOrStdout(), findings, func(w io.Writer) { printFindings(w, findings) }); err != nil {
 				return err
 			}
@@ -38,6 +40,7 @@ required one is missing.`,
 	}
 	cmd.Flags().StringVar(&binary, "envoy", os.Getenv("SLUICE_ENVOY"), "the stock Envoy's binary (default: $SLUICE_ENVOY, envoy beside sluice, or envoy in the PATH)")
 	_ = cmd.MarkFlagFilename("envoy")
+	addDataFlags(cmd, &paths)
 	addOutputFlag(cmd, &out, "table", "json", "yaml")
 	return cmd
 }
@@ -62,6 +65,8 @@ func printFindings(w io.Writer, findings []redirect.Finding) {
 	for _, f := range findings {
 		mark := "ok     "
 		switch {
+		case f.Unknown:
+			mark = "unknown"
 		case !f.OK && f.Required:
 			mark = "MISSING"
 		case !f.OK:

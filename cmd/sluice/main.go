@@ -66,11 +66,16 @@ A first look:
 // addPathFlags binds the places that a verb shares with the running agent.
 func addPathFlags(cmd *cobra.Command, p *agent.Paths, data bool) {
 	cmd.Flags().StringVar(&p.RunDir, "run-dir", "/run/sluice", "folder of sockets, Envoy's files and network namespace mounts")
-	if data {
-		cmd.Flags().StringVar(&p.BPFFS, "bpffs", "/sys/fs/bpf/sluice", "folder on a bpf filesystem that holds the pinned links and maps")
-		cmd.Flags().StringVar(&p.CgroupRoot, "cgroup-root", "", "cgroup2 folder whose processes can be clients (default: the root of the cgroup2 hierarchy)")
-		_ = cmd.MarkFlagDirname("bpffs")
-		_ = cmd.MarkFlagDirname("cgroup-root")
-	}
 	_ = cmd.MarkFlagDirname("run-dir")
+	if data {
+		addDataFlags(cmd, p)
+	}
+}
+
+// addDataFlags binds the places of the data path.
+func addDataFlags(cmd *cobra.Command, p *agent.Paths) {
+	cmd.Flags().StringVar(&p.BPFFS, "bpffs", "/sys/fs/bpf/sluice", "folder on a bpf filesystem that holds the pinned links and maps")
+	cmd.Flags().StringVar(&p.CgroupRoot, "cgroup-root", "", "cgroup2 folder whose processes can be clients (default: the root of the cgroup2 hierarchy)")
+	_ = cmd.MarkFlagDirname("bpffs")
+	_ = cmd.MarkFlagDirname("cgroup-root")
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,7 @@ func translateCommand() *cobra.Command {
 		Short: "Show what a folder becomes: Envoy's configuration and the kernel's map entries",
 		Long: `Translates a folder without touching this machine; no root needed. Workloads are
 taken as found, with 1, 2, 3... in place of the kernel's network namespace cookies.
+Problems and conditions that say what is not in force go to the standard error.
 Exit code 1 when the folder has problems other than warnings.`,
 		Example: "  sluice translate -f mesh/\n  sluice translate -f mesh/ -o json | jq .envoy.routes",
 		Args:    cobra.NoArgs,
@@ -46,6 +48,7 @@ Exit code 1 when the folder has problems other than warnings.`,
 				return err
 			}
 			printLoadProblems(cmd.ErrOrStderr(), t.Problems)
+			printComplaints(cmd.ErrOrStderr(), t.Statuses)
 			if slices.ContainsFunc(t.Problems, func(p source.Problem) bool { return !p.Warning }) {
 				return exitCode(1)
 			}
@@ -71,11 +74,12 @@ func translate(folder string, paths agent.Paths) (*translation, error) {
 		return nil, fmt.Errorf("encode Envoy's configuration: %w", err)
 	}
 	t := &translation{Envoy: resources, Kernel: redirect.Plan(mesh), Problems: problems}
-	for _, s := range result.Statuses {
-		t.Statuses = append(t.Statuses, s)
-	}
-	slices.SortFunc(t.Statuses, func(a, b *model.Status) int { return model.CompareRefs(a.Origin.Object, b.Origin.Object) })
+	t.Statuses = sortedStatuses(result.Statuses)
 	return t, nil
+}
+
+func sortedStatuses(all map[model.ObjectRef]*model.Status) []*model.Status {
+	return slices.SortedFunc(maps.Values(all), func(a, b *model.Status) int { return model.CompareRefs(a.Origin.Object, b.Origin.Object) })
 }
 
 // printLoadProblems writes what is wrong with a folder for people.
@@ -93,5 +97,25 @@ func printLoadProblems(w io.Writer, problems []source.Problem) {
 			level = "warning: "
 		}
 		fmt.Fprintf(w, "%s: %s%s\n", where, level, p.Message)
+	}
+}
+
+// printComplaints writes the conditions that are not as a user would wish.
+func printComplaints(w io.Writer, statuses []*model.Status) {
+	for _, s := range statuses {
+		for _, c := range s.Conditions {
+			printComplaint(w, s.Origin, "", c)
+		}
+		for _, p := range s.Parents {
+			for _, c := range p.Conditions {
+				printComplaint(w, s.Origin, " on "+p.Parent.String(), c)
+			}
+		}
+	}
+}
+
+func printComplaint(w io.Writer, o model.Origin, parent string, c model.Condition) {
+	if c.Troubling() {
+		fmt.Fprintf(w, "%s %s%s: %s %t, %s: %s\n", o.Position(), o.Object, parent, c.Type, c.Status, c.Reason, c.Message)
 	}
 }

@@ -60,7 +60,7 @@ func uninstall(paths agent.Paths, stateDir string) error {
 	}
 	errs = append(errs,
 		removeFolder(paths.RunDir, "lock", "sluice.sock", "xds.sock", ".xds-*", "netns", "envoy"),
-		removeFolder(stateDir, "last-good"))
+		removeFolder(stateDir, "last-good", "good-states", "good-states.next"))
 	return errors.Join(errs...)
 }
 

@@ -61,7 +61,14 @@ func (s *space) newClient(name string, pod *lab.Pod) *client {
 			c.http[clientKey(family, h2c)] = echo.NewHTTPClient(c.dial(family), h2c)
 		}
 	}
+	s.t.Cleanup(c.closeIdle)
 	return c
+}
+
+func (c *client) closeIdle() {
+	for _, hc := range c.http {
+		hc.CloseIdleConnections()
+	}
 }
 
 func clientKey(family int, h2c bool) string { return fmt.Sprint(family, h2c) }
@@ -158,6 +165,11 @@ func send(hc *http.Client, req *http.Request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return read(resp)
+}
+
+// read takes a response in.
+func read(resp *http.Response) (*answer, error) {
 	defer func() { _ = resp.Body.Close() }()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {

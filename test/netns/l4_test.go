@@ -63,43 +63,6 @@ func assertFrom(t *testing.T, r echo.SockReport, want netip.Addr) {
 	}
 }
 
-// TestBoundSourcePort proves that a client may bind its port first, and that one
-// port may serve for connections to two services, as it may without a mesh.
-func TestBoundSourcePort(t *testing.T) {
-	t.Parallel()
-	s := newSpace(t)
-	s.each("one", "two")
-	s.apply("route-one", plainRoute("one"))
-	s.apply("route-two", plainRoute("two"))
-	c := s.client("client")
-	s.settle()
-	families(t, func(t *testing.T, family int) {
-		any4or6 := map[int]netip.Addr{4: netip.IPv4Unspecified(), 6: netip.IPv6Unspecified()}[family]
-		bind := netip.AddrPortFrom(any4or6, 33333).String()
-		for _, way := range []struct {
-			name string
-			port int
-			role []string
-		}{{"kernel", 70, []string{"tcp"}}, {"Envoy", 80, []string{"tcp", "-http"}}} {
-			t.Run(way.name, func(t *testing.T) {
-				reports := c.sock(t, append(way.role, "-bind", bind,
-					s.services["one"].On(family, way.port).String(), s.services["two"].On(family, way.port).String())...)
-				for i, want := range []string{"one", "two"} {
-					r := reports[i]
-					if r.Err != "" || r.Name != want {
-						t.Errorf("%+v, want %s to answer", r, want)
-						continue
-					}
-					assertFrom(t, r, c.Addr(family))
-					if _, port, _ := strings.Cut(r.Remote[strings.LastIndex(r.Remote, ":"):], ":"); way.name == "kernel" && port != "33333" {
-						t.Errorf("%s saw %s, want port 33333", want, r.Remote)
-					}
-				}
-			})
-		}
-	})
-}
-
 func mapped(addrPort string) string {
 	ap := netip.MustParseAddrPort(addrPort)
 	return fmt.Sprintf("[::ffff:%s]:%d", ap.Addr(), ap.Port())

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -118,33 +117,6 @@ func programs(ctx context.Context, repo, envoy string) (lab.Programs, error) {
 		}
 	}
 	return p, lab.Build(ctx, repo, "./test/apps/testapp", p.Testapp)
-}
-
-// needKernel skips a test on a kernel that is older than the one that Sluice says
-// it needs. On all others the test must pass.
-func needKernel(t *testing.T) {
-	t.Helper()
-	const major, minor = 5, 18
-	var u syscall.Utsname
-	if err := syscall.Uname(&u); err != nil {
-		t.Fatal(err)
-	}
-	var release strings.Builder
-	for _, c := range u.Release {
-		if c == 0 {
-			break
-		}
-		release.WriteByte(byte(c))
-	}
-	f := strings.SplitN(release.String(), ".", 3)
-	haveMajor, err1 := strconv.Atoi(f[0])
-	haveMinor, err2 := strconv.Atoi(f[1])
-	if err1 != nil || err2 != nil {
-		t.Fatalf("kernel release %q", release.String())
-	}
-	if haveMajor < major || haveMajor == major && haveMinor < minor {
-		t.Skipf("Linux %s; Sluice needs %d.%d", release.String(), major, minor)
-	}
 }
 
 // testName is the running test's name, fit for a Kubernetes name.

@@ -1,11 +1,9 @@
 package netns
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -103,7 +101,7 @@ func TestWorkloadLeaves(t *testing.T) {
 	s.settle()
 	for _, port := range []int{70, 80} {
 		_, err := c.tcp(4, s.services["front"].On(4, port).String())
-		if err == nil || errors.Is(err, syscall.ECONNREFUSED) {
+		if err == nil || refused(err) {
 			t.Errorf("port %d after the workload has left: %v, want it unreachable", port, err)
 		}
 	}
@@ -122,7 +120,7 @@ func TestWorkloadByCgroup(t *testing.T) {
 	inside.served(t)
 	for _, port := range []int{70, 80} {
 		_, err := neighbour.tcp(4, s.services["front"].On(4, port).String())
-		if err == nil || errors.Is(err, syscall.ECONNREFUSED) {
+		if err == nil || refused(err) {
 			t.Errorf("the neighbour's connection to port %d: %v, want it untouched and so unreachable", port, err)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -99,7 +98,7 @@ func (w *world) settle() error {
 			_ = c.Close()
 			return lab.Permanent(errors.New("somebody serves the probe's service"))
 		}
-		if errors.Is(err, syscall.ECONNREFUSED) {
+		if refused(err) {
 			return nil
 		}
 		return fmt.Errorf("a change has not reached the kernel: %w", err)

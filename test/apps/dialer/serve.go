@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Serve makes connections for those who ask on the unix socket at path, until
@@ -54,7 +57,7 @@ func connect(ctx context.Context, req request) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.LocalAddr = local
+		d.LocalAddr, d.Control = local, reuse
 	}
 	conn, err := d.DialContext(ctx, req.Network, req.Address)
 	if err != nil {
@@ -68,6 +71,17 @@ func connect(ctx context.Context, req request) (*os.File, error) {
 		return c.File()
 	}
 	return nil, fmt.Errorf("network %q: no socket to hand over", req.Network)
+}
+
+// reuse lets one local port serve for several connections.
+func reuse(_, _ string, c syscall.RawConn) error {
+	var err error
+	if controlErr := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	}); controlErr != nil {
+		return controlErr
+	}
+	return err
 }
 
 func localAddr(network, addr string) (net.Addr, error) {

@@ -126,7 +126,8 @@ func (s sock) bind(addr string, v6 bool) error {
 	return nil
 }
 
-// connectLater connects a non-blocking socket and waits for it as an event loop does.
+// connectLater connects a non-blocking socket and waits for it as an event loop
+// does. A failure that comes at once is one of connect, a later one of SO_ERROR.
 func (s sock) connectLater(sa unix.Sockaddr) error {
 	err := unix.Connect(int(s), sa)
 	if err != unix.EINPROGRESS { //nolint:errorlint // System calls return bare errnos.
@@ -141,7 +142,7 @@ func (s sock) connectLater(sa unix.Sockaddr) error {
 		return &failure{"getsockopt SO_ERROR", err}
 	}
 	if e != 0 {
-		return &failure{"connect", unix.Errno(e)}
+		return &failure{"SO_ERROR", unix.Errno(e)}
 	}
 	if err := unix.SetNonblock(int(s), false); err != nil {
 		return &failure{"fcntl", err}

@@ -22,16 +22,28 @@ static __always_inline bool expired(const struct frontend *f, const struct kept 
 	return (__s64)(now - k->seen) > (__s64)(f->affinity * NSEC_PER_SEC);
 }
 
+/* the_gate never fails: the array has one element. */
+static __always_inline struct gate *the_gate(void)
+{
+	__u32 only = 0;
+
+	return bpf_map_lookup_elem(&sl_gate, &only);
+}
+
 /* recall_affinity leaves what it read in was, which has no group when there is
- * no entry. */
+ * no entry. It reads behind the gate: half of an old choice with the time of a
+ * new one would count as fresh. */
 static __always_inline bool recall_affinity(const struct frontend *f, const struct affinity_key *key, struct kept *was)
 {
 	__u64 now = bpf_ktime_get_ns();
 	struct kept *k = bpf_map_lookup_elem(&sl_affinity, key);
+	struct gate *g = the_gate();
 
-	if (!k)
+	if (!k || !g)
 		return false;
+	bpf_spin_lock(&g->lock);
 	*was = *k;
+	bpf_spin_unlock(&g->lock);
 	if (expired(f, was, now) || !still_serves(f, key->family, &was->to))
 		return false;
 	k->seen = now;
@@ -58,12 +70,11 @@ static __always_inline bool same_choice(const struct kept *a, const struct kept 
  * lock for each entry. */
 static __always_inline bool replace(struct kept *entry, const struct kept *was, const struct kept *now)
 {
-	__u32 only = 0;
-	struct gate *g = bpf_map_lookup_elem(&sl_gate, &only);
+	struct gate *g = the_gate();
 	bool same;
 
 	if (!g)
-		return true; /* never: the array has one element */
+		return true;
 	bpf_spin_lock(&g->lock);
 	same = same_choice(entry, was);
 	if (same)

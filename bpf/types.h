@@ -115,7 +115,7 @@ struct kept {
 	__u64 seen; /* bpf_ktime_get_ns() of the latest connection; flows: 0 */
 };
 
-/* Held while a choice that does not hold any more is replaced. */
+/* Held while a choice is read, or replaced when it does not hold any more. */
 struct gate {
 	struct bpf_spin_lock lock;
 };

@@ -70,9 +70,10 @@ func (n *Node) Sluice() *Process {
 // Stop ends `sluice run` with SIGTERM.
 func (n *Node) Stop() error { return n.Sluice().Signal(syscall.SIGTERM, 20*time.Second) }
 
-// Uninstall runs `sluice uninstall`.
-func (n *Node) Uninstall(ctx context.Context) (string, error) {
-	return n.CLI(ctx, "uninstall", "--run-dir", n.RunDir, "--state-dir", n.StateDir, "--bpffs", n.BPFFS, "--cgroup-root", n.CgroupRoot)
+// Uninstall runs `sluice uninstall`; flags come after the node's own, and win.
+func (n *Node) Uninstall(ctx context.Context, flags ...string) (string, error) {
+	own := []string{"uninstall", "--run-dir", n.RunDir, "--state-dir", n.StateDir, "--bpffs", n.BPFFS, "--cgroup-root", n.CgroupRoot}
+	return n.CLI(ctx, append(own, flags...)...)
 }
 
 // CLI runs sluice with arguments on the node, and returns its standard output.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/netns"
 	"sluice.io/sluice/redirect"
@@ -15,6 +17,8 @@ import (
 	"sluice.io/sluice/source"
 	"sluice.io/sluice/xds"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // journal stands in for Envoy and the kernel and notes in which order they are
 // told; what they do with it is tested with the real ones in test/netns.

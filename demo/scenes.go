@@ -200,6 +200,13 @@ func (s *stage) uninstall(ctx context.Context) error {
 			return fmt.Errorf("%s is left: %w", path, err)
 		}
 	}
-	s.proof("no program, map, process, mount or file is left")
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	if strings.Contains(string(mounts), s.node.RunDir) {
+		return fmt.Errorf("a mount below %s is left", s.node.RunDir)
+	}
+	s.proof("the pins that hold programs and maps, Envoy with its cgroup, mounts and files: gone")
 	return nil
 }

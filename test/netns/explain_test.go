@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -34,18 +35,9 @@ type explanation struct {
 	} `json:"outcome"`
 }
 
-// TestExplain asks sluice what would become of requests and connections, then
-// makes them, and compares: the handler, the set of servers, and the file and
-// line of the rule.
-func TestExplain(t *testing.T) {
-	t.Parallel()
-	s := newSpace(t)
-	s.each("front", "v1", "v2", "v3")
-	s.service("empty")
-	c := s.client("client")
-	shop := s.clientIn(s.ns+"-shop", "shop")
-	outside := s.unmeshed("outside")
-	routes := s.apply("routes", `apiVersion: gateway.networking.k8s.io/v1
+// explainRoutes are the routes of service front, and of clients of namespace shop.
+const (
+	explainRoutes = `apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: cart, namespace: $NS}
 spec:
@@ -73,98 +65,117 @@ spec:
   parentRefs: [{group: "", kind: Service, name: front, port: 70}]
   rules:
   - backendRefs: [{name: v2, port: 70}, {name: v3, port: 70}]
-`)
-	consumer := s.apply("consumer", `apiVersion: gateway.networking.k8s.io/v1
+`
+	explainConsumer = `apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: mine, namespace: $NS-shop}
 spec:
   parentRefs: [{group: "", kind: Service, namespace: $NS, name: front, port: 80}]
   rules:
   - backendRefs: [{namespace: $NS, name: v3, port: 80}]
-`)
-	s.settle()
+`
+)
 
-	type want struct {
-		handler string
-		// servers that may answer; or a status.
-		servers []string
-		status  int
-		file    string
-		line    int
-	}
-	for _, tc := range []struct {
-		name string
-		from *client
-		request
-		want want
-	}{
-		{"header match", c, request{To: "/items/1", Header: []string{"Version: beta"}}, want{"envoy", []string{"v2"}, 0, routes, 7}},
-		{"split", c, request{To: "/items"}, want{"envoy", []string{"v1", "v2"}, 0, routes, 9}},
-		{"redirect", c, request{To: "/gone"}, want{"envoy", nil, 301, routes, 13}},
-		{"invalid backend", c, request{To: "/broken"}, want{"envoy", nil, 500, routes, 15}},
-		{"no endpoints", c, request{To: "/empty"}, want{"envoy", nil, 503, routes, 17}},
-		{"query and method", c, request{To: "/q?k=v", Method: "POST"}, want{"envoy", []string{"v3"}, 0, routes, 19}},
-		{"query without the method", c, request{To: "/q?k=v"}, want{"envoy", nil, 404, "", 0}},
-		{"nothing matches", c, request{To: "/else"}, want{"envoy", nil, 404, "", 0}},
-		{"consumer route", shop, request{To: "/else"}, want{"envoy", []string{"v3"}, 0, consumer, 7}},
-	} {
+// explained are requests to service front, at Envoy.
+var explained = []struct {
+	name, client string
+	request
+	// servers may answer; or somebody answers with a status.
+	servers []string
+	status  int
+	// file and line are the rule's.
+	file string
+	line int
+}{
+	{"header match", "client", request{To: "/items/1", Header: []string{"Version: beta"}}, []string{"v2"}, 0, "routes", 7},
+	{"split", "client", request{To: "/items"}, []string{"v1", "v2"}, 0, "routes", 9},
+	{"redirect", "client", request{To: "/gone"}, nil, 301, "routes", 13},
+	{"invalid backend", "client", request{To: "/broken"}, nil, 500, "routes", 15},
+	{"no endpoints", "client", request{To: "/empty"}, nil, 503, "routes", 17},
+	{"query and method", "client", request{To: "/q?k=v", Method: "POST"}, []string{"v3"}, 0, "routes", 19},
+	{"query without the method", "client", request{To: "/q?k=v"}, nil, 404, "", 0},
+	{"nothing matches", "client", request{To: "/else"}, nil, 404, "", 0},
+	{"consumer route", "shop", request{To: "/else"}, []string{"v3"}, 0, "consumer", 7},
+}
+
+// explainSpace makes the services and routes that are explained.
+func explainSpace(t *testing.T) *space {
+	t.Helper()
+	s := newSpace(t)
+	s.each("front", "v1", "v2", "v3")
+	s.service("empty")
+	s.apply("routes", explainRoutes)
+	s.apply("consumer", explainConsumer)
+	return s
+}
+
+// TestExplain asks sluice what would become of requests, then makes them, and
+// compares: the handler, the set of servers, and the file and line of the rule.
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	s := explainSpace(t)
+	clients := map[string]*client{"client": s.client("client"), "shop": s.clientIn(s.ns+"-shop", "shop")}
+	s.settle()
+	for _, tc := range explained {
 		t.Run(tc.name, func(t *testing.T) {
-			args := []string{"--method", "GET", "--path", tc.To}
-			if tc.Method != "" {
-				args[1] = tc.Method
-			}
+			from := clients[tc.client]
+			args := []string{"--method", cmp.Or(tc.Method, "GET"), "--path", tc.To}
 			for _, h := range tc.Header {
 				args = append(args, "-H", h)
 			}
-			e := s.explain(t, tc.from, "front", 80, args...)
-			if e.Handler != tc.want.handler {
-				t.Errorf("handled by %s, want %s", e.Handler, tc.want.handler)
+			e := s.explain(t, from, "front", 80, args...)
+			if e.Handler != "envoy" {
+				t.Errorf("handled by %s, want envoy", e.Handler)
 			}
-			checkRule(t, e, tc.want.file, tc.want.line)
-			tc.To = "http://front" + tc.To
-			tc.Fresh = true
-			really := tally(24, func() string { return tc.from.getName(4, tc.request) })
-			if tc.want.status != 0 {
-				if e.Outcome.Status != tc.want.status || really[fmt.Sprint(tc.want.status)] != 24 {
-					t.Errorf("explain says %+v, the request really had %s; want %d", e.Outcome, counts(really), tc.want.status)
-				}
-				return
+			s.checkRule(t, e, tc.file, tc.line)
+			r := tc.request
+			r.To, r.Fresh = "http://front"+r.To, true
+			really := tally(24, func() string { return from.getName(4, r) })
+			if tc.status == 0 {
+				checkServers(t, e, really, tc.servers)
+			} else if e.Outcome.Status != tc.status || really[fmt.Sprint(tc.status)] != 24 {
+				t.Errorf("explain says %+v, the request really had %s; want %d", e.Outcome, counts(really), tc.status)
 			}
-			checkServers(t, e, really, tc.want.servers)
 		})
 	}
-	t.Run("kernel", func(t *testing.T) {
-		e := s.explain(t, c, "front", 70)
-		if e.Handler != "kernel" {
-			t.Errorf("handled by %s, want kernel", e.Handler)
-		}
-		checkRule(t, e, routes, 28)
-		checkServers(t, e, tally(24, func() string { return c.tcpName(4, "front:70") }), []string{"v2", "v3"})
-	})
-	t.Run("kernel without a route", func(t *testing.T) {
-		e := s.explain(t, c, "v1", 70)
-		if e.Handler != "kernel" {
-			t.Errorf("handled by %s, want kernel", e.Handler)
-		}
-		checkServers(t, e, tally(8, func() string { return c.tcpName(6, "v1:70") }), []string{"v1"})
-	})
-	t.Run("refused", func(t *testing.T) {
-		if e := s.explain(t, c, "empty", 70); e.Handler != "kernel" || e.Outcome.Verdict != "refused" {
-			t.Errorf("%+v, want the kernel to refuse", e)
-		}
-	})
-	t.Run("outside", func(t *testing.T) {
-		out, err := s.CLI(t.Context(), "explain", "--run-dir", s.RunDir, "--from", s.ns+"/"+outside.name, "--to", "front."+s.ns+":80")
-		if err == nil && !strings.Contains(out, "not") {
-			t.Errorf("a client that is no workload: %s", out)
-		}
-	})
 	t.Run("text names file and line", func(t *testing.T) {
 		out, err := s.CLI(t.Context(), "explain", "--run-dir", s.RunDir, "--from", s.ns+"/client", "--to", "front."+s.ns+":80", "--path", "/items")
-		if err != nil || !strings.Contains(out, routes+":9") {
-			t.Errorf("%v: %s\nwant %s:9 in it", err, out, routes)
+		if want := s.file("routes") + ":9"; err != nil || !strings.Contains(out, want) {
+			t.Errorf("%v: %s\nwant %s in it", err, out, want)
 		}
 	})
+}
+
+// TestExplainKernel does the same for connections that the kernel handles.
+func TestExplainKernel(t *testing.T) {
+	t.Parallel()
+	s := explainSpace(t)
+	c, outside := s.client("client"), s.unmeshed("outside")
+	s.settle()
+	for _, tc := range []struct {
+		service string
+		family  int
+		file    string
+		line    int
+		servers []string
+	}{
+		{"front", 4, "routes", 28, []string{"v2", "v3"}},
+		{"v1", 6, "service-v1", 1, []string{"v1"}},
+	} {
+		e := s.explain(t, c, tc.service, 70)
+		if e.Handler != "kernel" {
+			t.Errorf("%s is handled by %s, want kernel", tc.service, e.Handler)
+		}
+		s.checkRule(t, e, tc.file, tc.line)
+		checkServers(t, e, tally(24, func() string { return c.tcpName(tc.family, tc.service+":70") }), tc.servers)
+	}
+	if e := s.explain(t, c, "empty", 70); e.Handler != "kernel" || e.Outcome.Verdict != "refused" {
+		t.Errorf("%+v, want the kernel to refuse", e)
+	}
+	out, err := s.CLI(t.Context(), "explain", "--run-dir", s.RunDir, "--from", s.ns+"/"+outside.name, "--to", "front."+s.ns+":80")
+	if err != nil || !strings.Contains(out, "not in the mesh") {
+		t.Errorf("a client that is no workload: %v\n%s", err, out)
+	}
 }
 
 // explain asks sluice about a connection of a client to a service of the space.
@@ -185,15 +196,16 @@ func (s *space) explain(t *testing.T, from *client, service string, port int, ar
 	return e
 }
 
-func checkRule(t *testing.T, e *explanation, file string, line int) {
+// checkRule wants the rule at a line of a file of the space, or none.
+func (s *space) checkRule(t *testing.T, e *explanation, file string, line int) {
 	t.Helper()
 	if file == "" {
 		if e.Rule != nil {
-			t.Errorf("explain names rule %+v, want none", e.Rule.Origin)
+			t.Errorf("explain names rule %+v, want none", e.Rule)
 		}
 		return
 	}
-	if e.Rule == nil || filepath.Base(e.Rule.Origin.File) != file || e.Rule.Origin.Line != line {
+	if e.Rule == nil || filepath.Base(e.Rule.Origin.File) != s.file(file) || e.Rule.Origin.Line != line {
 		t.Errorf("explain names rule %+v, want %s:%d", e.Rule, file, line)
 	}
 }

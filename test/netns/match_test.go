@@ -4,16 +4,8 @@ import (
 	"testing"
 )
 
-// TestHTTPMatches drives every kind of match, and their precedence over several
-// rules and routes of one service: the path first (exact, then the longest
-// prefix), then the method, the number of headers, the number of query
-// parameters, then age and name of the route, and the order of rules.
-func TestHTTPMatches(t *testing.T) {
-	t.Parallel()
-	s := newSpace(t)
-	s.each("front", "exact", "prefix", "longer", "regex", "post", "header", "headers", "query", "queries", "rest")
-	c := s.client("client")
-	s.apply("route-one", `
+// matchRoutes are two routes of one service, with every kind of match.
+const matchRoutes = `
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: one, namespace: $NS}
@@ -32,8 +24,7 @@ spec:
     backendRefs: [{name: post, port: 80}]
   - matches: [{path: {type: PathPrefix, value: /h}, headers: [{name: Version, value: beta}]}]
     backendRefs: [{name: header, port: 80}]
-`)
-	s.apply("route-two", `
+---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: two, namespace: $NS}
@@ -55,43 +46,56 @@ spec:
       queryParams: [{name: k, value: v}, {name: num, type: RegularExpression, value: "[0-9]+"}]
     - path: {type: Exact, value: /either}
     backendRefs: [{name: queries, port: 80}]
-`)
+`
+
+// matchCases are requests to that service, and who must answer.
+var matchCases = []struct {
+	name string
+	request
+	want string
+}{
+	{"anything", request{To: "/"}, "rest"},
+	{"prefix itself", request{To: "/p"}, "prefix"},
+	{"prefix with slash", request{To: "/p/"}, "prefix"},
+	{"below the prefix", request{To: "/p/x/y"}, "prefix"},
+	{"prefix is by path elements", request{To: "/px"}, "rest"},
+	{"longer prefix, in another route", request{To: "/p/q/x"}, "longer"},
+	{"longer prefix by elements", request{To: "/p/qx"}, "prefix"},
+	{"exact before prefix", request{To: "/p/exact"}, "exact"},
+	{"exact takes no more", request{To: "/p/exact/"}, "prefix"},
+	{"exact with a query", request{To: "/p/exact?a=b"}, "exact"},
+	{"exact is case-sensitive", request{To: "/P/exact"}, "rest"},
+	{"regular expression", request{To: "/r/123"}, "regex"},
+	{"regular expression must match all", request{To: "/r/123x"}, "rest"},
+	{"regular expression and a query", request{To: "/r/7?x=1"}, "regex"},
+	{"method before no method", request{To: "/p/x", Method: "POST"}, "post"},
+	{"path before method", request{To: "/p/exact", Method: "POST"}, "exact"},
+	{"longer path before method", request{To: "/p/q", Method: "POST"}, "longer"},
+	{"header", request{To: "/h", Header: []string{"version: beta"}}, "header"},
+	{"header's name in any case", request{To: "/h", Header: []string{"VERSION: beta"}}, "header"},
+	{"header's value exactly", request{To: "/h", Header: []string{"version: Beta"}}, "rest"},
+	{"more headers win", request{To: "/h", Header: []string{"version: beta", "user: anna"}}, "headers"},
+	{"header by regular expression, all of it", request{To: "/h", Header: []string{"version: beta", "user: xa"}}, "header"},
+	{"query", request{To: "/q?k=v"}, "query"},
+	{"query's other value", request{To: "/q?k=w"}, "rest"},
+	{"more query parameters win", request{To: "/q?num=42&k=v"}, "queries"},
+	{"query by regular expression, all of it", request{To: "/q?k=v&num=4x"}, "query"},
+	{"second match of a rule", request{To: "/either"}, "queries"},
+}
+
+// TestHTTPMatches drives every kind of match, and their precedence over several
+// rules and routes of one service: the path first (exact, then the longest
+// prefix), then the method, the number of headers, the number of query
+// parameters, then age and name of the route, and the order of rules.
+func TestHTTPMatches(t *testing.T) {
+	t.Parallel()
+	s := newSpace(t)
+	s.each("front", "exact", "prefix", "longer", "regex", "post", "header", "headers", "query", "queries", "rest")
+	c := s.client("client")
+	s.apply("routes", matchRoutes)
 	s.settle()
-	cases := []struct {
-		name string
-		request
-		want string
-	}{
-		{"anything", request{To: "/"}, "rest"},
-		{"prefix itself", request{To: "/p"}, "prefix"},
-		{"prefix with slash", request{To: "/p/"}, "prefix"},
-		{"below the prefix", request{To: "/p/x/y"}, "prefix"},
-		{"prefix is by path elements", request{To: "/px"}, "rest"},
-		{"longer prefix, in another route", request{To: "/p/q/x"}, "longer"},
-		{"longer prefix by elements", request{To: "/p/qx"}, "prefix"},
-		{"exact before prefix", request{To: "/p/exact"}, "exact"},
-		{"exact takes no more", request{To: "/p/exact/"}, "prefix"},
-		{"exact with a query", request{To: "/p/exact?a=b"}, "exact"},
-		{"exact is case-sensitive", request{To: "/P/exact"}, "rest"},
-		{"regular expression", request{To: "/r/123"}, "regex"},
-		{"regular expression must match all", request{To: "/r/123x"}, "rest"},
-		{"regular expression and a query", request{To: "/r/7?x=1"}, "regex"},
-		{"method before no method", request{To: "/p/x", Method: "POST"}, "post"},
-		{"path before method", request{To: "/p/exact", Method: "POST"}, "exact"},
-		{"longer path before method", request{To: "/p/q", Method: "POST"}, "longer"},
-		{"header", request{To: "/h", Header: []string{"version: beta"}}, "header"},
-		{"header's name in any case", request{To: "/h", Header: []string{"VERSION: beta"}}, "header"},
-		{"header's value exactly", request{To: "/h", Header: []string{"version: Beta"}}, "rest"},
-		{"more headers win", request{To: "/h", Header: []string{"version: beta", "user: anna"}}, "headers"},
-		{"header by regular expression, all of it", request{To: "/h", Header: []string{"version: beta", "user: xa"}}, "header"},
-		{"query", request{To: "/q?k=v"}, "query"},
-		{"query's other value", request{To: "/q?k=w"}, "rest"},
-		{"more query parameters win", request{To: "/q?num=42&k=v"}, "queries"},
-		{"query by regular expression, all of it", request{To: "/q?k=v&num=4x"}, "query"},
-		{"second match of a rule", request{To: "/either"}, "queries"},
-	}
 	families(t, func(t *testing.T, family int) {
-		for _, tc := range cases {
+		for _, tc := range matchCases {
 			r := tc.request
 			r.To = "http://front" + r.To
 			if got := c.getName(family, r); got != tc.want {

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"sluice.io/sluice/test/apps/echo"
+	"sluice.io/sluice/test/netns/lab"
 )
 
 // call makes a unary call with "name: value" metadata and returns the name of
@@ -146,9 +147,53 @@ spec:
 	})
 }
 
-// TestGRPCStreaming proves that a stream through Envoy lives longer than any
-// timeout, passes messages both ways as they come, and that two messages of one
-// stream go to one server.
+// TestGRPCDetected proves that gRPC needs no appProtocol: neither for a GRPCRoute
+// nor for an HTTPRoute, which routes calls by their path.
+func TestGRPCDetected(t *testing.T) {
+	t.Parallel()
+	s := newSpace(t)
+	for _, name := range []string{"grpc", "http", "v2"} {
+		s.declare(&lab.Service{
+			Namespace: s.ns, Name: name, VIP: s.VIP(), Endpoints: []*lab.Pod{s.server(name)},
+			Ports: []lab.Port{{Port: 90, Target: 9090}},
+		})
+	}
+	c := s.client("client")
+	s.apply("routes", `
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {name: calls, namespace: $NS}
+spec:
+  parentRefs: [{group: "", kind: Service, name: grpc, port: 90}]
+  rules:
+  - backendRefs: [{name: v2, port: 90}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: calls, namespace: $NS}
+spec:
+  parentRefs: [{group: "", kind: Service, name: http, port: 90}]
+  rules:
+  - matches: [{path: {type: Exact, value: /sluice.test.Echo/Put}}]
+    backendRefs: [{name: v2, port: 90}]
+  - backendRefs: [{name: http, port: 90}]
+`)
+	s.settle()
+	families(t, func(t *testing.T, family int) {
+		byRoute, byPath := c.grpc(t, family, "grpc:90"), c.grpc(t, family, "http:90")
+		for _, tc := range []struct {
+			g            *echo.GRPCClient
+			method, want string
+		}{{byRoute, "/Get", "v2"}, {byPath, "/Put", "v2"}, {byPath, "/Get", "http"}} {
+			if got := call(t.Context(), tc.g, echo.GRPCService+tc.method); got != tc.want {
+				t.Errorf("%s over IPv%d went to %s, want %s", tc.method, family, got, tc.want)
+			}
+		}
+	})
+}
+
+// TestGRPCStreaming proves that a stream through Envoy passes messages both ways
+// as they come, and that two messages of one stream go to one server.
 func TestGRPCStreaming(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t)

@@ -1,11 +1,8 @@
 package netns
 
 import (
-	"context"
 	"testing"
-	"time"
 
-	"sluice.io/sluice/test/apps/echo"
 	"sluice.io/sluice/test/netns/lab"
 )
 
@@ -43,52 +40,6 @@ func TestProtocols(t *testing.T) {
 			}
 			if wantClient := map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"}[tc.h2c]; a.Proto != wantClient {
 				t.Errorf("%s: the client was answered in %s, want %s", tc.service, a.Proto, wantClient)
-			}
-		}
-	})
-}
-
-// TestWebSocket proves that WebSockets pass Envoy and the kernel, are routed by
-// path and header like all requests, and outlive the route's timeouts.
-func TestWebSocket(t *testing.T) {
-	t.Parallel()
-	s := newSpace(t)
-	s.each("front", "chat", "beta")
-	c := s.client("client")
-	s.apply("route", httpRoute("sockets", "front", `
-  - matches: [{path: {value: /chat}}]
-    backendRefs: [{name: chat, port: 80}]
-  - matches: [{path: {value: /chat}, headers: [{name: version, value: beta}]}]
-    backendRefs: [{name: beta, port: 80}]
-`))
-	s.settle()
-	families(t, func(t *testing.T, family int) {
-		for _, tc := range []struct {
-			url, version, want string
-		}{
-			{"ws://front/chat", "", "chat"}, {"ws://front/chat", "beta", "beta"}, {"ws://chat/direct", "", "chat"},
-		} {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			defer cancel()
-			h := map[string][]string{}
-			if tc.version != "" {
-				h["Version"] = []string{tc.version}
-			}
-			w, err := echo.DialWebSocket(ctx, c.http[clientKey(family, false)], tc.url, h)
-			if err != nil {
-				t.Errorf("%s: %v", tc.url, err)
-				continue
-			}
-			if w.Seen.Name != tc.want {
-				t.Errorf("%s, version %q reached %s, want %s", tc.url, tc.version, w.Seen.Name, tc.want)
-			}
-			for _, text := range []string{"one", "two", "three"} {
-				if got, err := w.Say(ctx, text); err != nil || got != text {
-					t.Errorf("%s: said %q, heard %q, %v", tc.url, text, got, err)
-				}
-			}
-			if err := w.Close(); err != nil {
-				t.Error(err)
 			}
 		}
 	})

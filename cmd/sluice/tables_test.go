@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,7 +36,7 @@ func TestGoldenTables(t *testing.T) {
 			input := unpack(t, archive)
 			got := tables(t)
 			if *update {
-				archive.Files = append(input, got...)
+				archive.Files = slices.Concat(input, got)
 				if err := os.WriteFile(path, txtar.Format(archive), 0o644); err != nil {
 					t.Fatal(err)
 				}

@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -206,53 +207,53 @@ func TestBackendFilters(t *testing.T) {
 	}
 }
 
-func TestCORS(t *testing.T) {
+// TestBackendFilterKinds proves that a backendRef may rewrite, mirror and redirect
+// as a rule may, for its own share only.
+func TestBackendFilterKinds(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t)
-	s.each("front")
+	s.each("front", "v1", "v2", "copy")
 	c := s.client("client")
-	s.apply("route", httpRoute("cors", "front", `
-  - filters:
-    - type: CORS
-      cors:
-        allowOrigins: ["https://app.example", "https://*.wild.example"]
-        allowMethods: [GET, PUT]
-        allowHeaders: [x-one, x-two]
-        exposeHeaders: [x-app]
-        allowCredentials: true
-        maxAge: 600
-    backendRefs: [{name: front, port: 80}]
+	s.apply("route", httpRoute("kinds", "front", `
+  - matches: [{path: {value: /a}}]
+    backendRefs:
+    - name: v1
+      port: 80
+      filters:
+      - {type: URLRewrite, urlRewrite: {hostname: inside.example, path: {type: ReplacePrefixMatch, replacePrefixMatch: /b}}}
+      - {type: RequestMirror, requestMirror: {backendRef: {name: copy, port: 80}}}
+    - {name: v2, port: 80}
+    - name: v2
+      port: 80
+      filters: [{type: RequestRedirect, requestRedirect: {hostname: example.org, statusCode: 303}}]
 `))
 	s.settle()
-	preflight := func(origin string) *answer {
-		return c.get(t, 4, request{To: "http://front/", Method: "OPTIONS", Header: []string{
-			"Origin: " + origin, "Access-Control-Request-Method: PUT", "Access-Control-Request-Headers: x-one",
-		}})
-	}
-	for _, origin := range []string{"https://app.example", "https://a.wild.example"} {
-		a := preflight(origin)
-		if a.Seen != nil {
-			t.Errorf("the preflight from %s reached the server", origin)
+	families(t, func(t *testing.T, family int) {
+		key := fmt.Sprintf("kinds-%d", family)
+		seen := map[string]int{}
+		for range 90 {
+			a := c.get(t, family, request{To: "http://front/a/x", Header: []string{"X-Key: " + key}})
+			got := a.name()
+			if a.Seen != nil {
+				got += " " + a.Seen.Host + a.Seen.Path
+			} else {
+				got += " " + a.Header.Get("Location")
+			}
+			seen[got]++
 		}
-		for name, want := range map[string]string{
-			"Access-Control-Allow-Origin":      origin,
-			"Access-Control-Allow-Credentials": "true",
-			"Access-Control-Max-Age":           "600",
-			"Access-Control-Allow-Methods":     "GET,PUT",
-			"Access-Control-Allow-Headers":     "x-one,x-two",
-		} {
-			if got := strings.ReplaceAll(a.Header.Get(name), " ", ""); got != want {
-				t.Errorf("preflight from %s: %s: %q, want %q", origin, name, got, want)
+		for _, want := range []string{"v1 inside.example/b/x", "v2 front/a/x", "303 http://example.org/a/x"} {
+			if seen[want] == 0 {
+				t.Errorf("none of 90 requests was %q: %s", want, counts(seen))
 			}
 		}
-		a = c.get(t, 4, request{To: "http://front/", Header: []string{"Origin: " + origin}})
-		if a.name() != "front" || a.Header.Get("Access-Control-Allow-Origin") != origin || a.Header.Get("Access-Control-Expose-Headers") != "x-app" {
-			t.Errorf("request from %s: %s with %v", origin, a.name(), a.Header)
+		if len(seen) != 3 {
+			t.Errorf("more than the three ways: %s", counts(seen))
 		}
-	}
-	for _, origin := range []string{"https://evil.example", "http://app.example", "https://wild.example"} {
-		if got := preflight(origin).Header.Get("Access-Control-Allow-Origin"); got != "" {
-			t.Errorf("preflight from %s was allowed for %s", origin, got)
-		}
-	}
+		s.eventually("the mirror's copies", func() error {
+			if got, want := c.mirrored(t, "copy", key), seen["v1 inside.example/b/x"]; got != want {
+				return fmt.Errorf("the mirror saw %d, want those of v1, %d", got, want)
+			}
+			return nil
+		})
+	})
 }

@@ -147,6 +147,58 @@ spec:
 	})
 }
 
+// TestGRPCBackends proves per-backend filters and session persistence of calls.
+func TestGRPCBackends(t *testing.T) {
+	t.Parallel()
+	s := newSpace(t)
+	s.each("front", "v1", "v2")
+	pods := s.servers("a", "b", "c")
+	s.service("many", pods["a"], pods["b"], pods["c"])
+	c := s.client("client")
+	s.apply("route", `
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {name: backends, namespace: $NS}
+spec:
+  parentRefs: [{group: "", kind: Service, name: front, port: 90}]
+  rules:
+  - matches: [{method: {method: Put}}]
+    sessionPersistence: {sessionName: X-Session, type: Header}
+    backendRefs: [{name: many, port: 90}]
+  - backendRefs:
+    - name: v1
+      port: 90
+      filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-Backend, value: one}]}}]
+    - {name: v2, port: 90}
+`)
+	s.settle()
+	families(t, func(t *testing.T, family int) {
+		g := c.grpc(t, family, "front:90")
+		got := tally(60, func() string {
+			seen, err := g.Call(t.Context(), echo.GRPCService+"/Get", "hello")
+			if err != nil {
+				return err.Error()
+			}
+			return seen.Name + " " + seen.Header("X-Backend")
+		})
+		if len(got) != 2 || got["v1 one"] == 0 || got["v2 "] == 0 {
+			t.Errorf("filters of backends gave %s", counts(got))
+		}
+		var back metadata.MD
+		first, err := g.Call(t.Context(), echo.GRPCService+"/Put", "hello", grpc.Header(&back))
+		if err != nil || len(back.Get("x-session")) != 1 {
+			t.Fatalf("%v, %v: want a session", err, back)
+		}
+		session := "x-session: " + back.Get("x-session")[0]
+		if got := tally(20, func() string { return call(t.Context(), g, echo.GRPCService+"/Put", session) }); got[first.Name] != 20 {
+			t.Errorf("calls of one session went to %s, want %s", counts(got), first.Name)
+		}
+		if got := tally(60, func() string { return call(t.Context(), g, echo.GRPCService+"/Put") }); len(got) != 3 {
+			t.Errorf("calls without a session all went to %s", counts(got))
+		}
+	})
+}
+
 // TestGRPCDetected proves that gRPC needs no appProtocol: neither for a GRPCRoute
 // nor for an HTTPRoute, which routes calls by their path.
 func TestGRPCDetected(t *testing.T) {

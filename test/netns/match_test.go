@@ -33,6 +33,8 @@ spec:
   rules:
   - matches: [{path: {type: PathPrefix, value: /p/q}}]
     backendRefs: [{name: longer, port: 80}]
+  - matches: [{path: {type: PathPrefix, value: /r/12}}]
+    backendRefs: [{name: prefix, port: 80}]
   - matches:
     - path: {type: PathPrefix, value: /h}
       headers:
@@ -68,6 +70,8 @@ var matchCases = []struct {
 	{"regular expression", request{To: "/r/123"}, "regex"},
 	{"regular expression must match all", request{To: "/r/123x"}, "rest"},
 	{"regular expression and a query", request{To: "/r/7?x=1"}, "regex"},
+	{"regular expression before prefix", request{To: "/r/12"}, "regex"},
+	{"prefix where no regular expression matches", request{To: "/r/12/x"}, "prefix"},
 	{"method before no method", request{To: "/p/x", Method: "POST"}, "post"},
 	{"path before method", request{To: "/p/exact", Method: "POST"}, "exact"},
 	{"longer path before method", request{To: "/p/q", Method: "POST"}, "longer"},
@@ -138,6 +142,38 @@ spec:
 	for path, want := range map[string]string{"/age": "older", "/name": "first", "/rules": "early"} {
 		if got := c.getName(4, request{To: "http://front" + path}); got != want {
 			t.Errorf("%s went to %s, want %s", path, got, want)
+		}
+	}
+}
+
+// TestParentRefs proves what a parentRef takes: a port by its number or name, and
+// without one all ports that fit.
+func TestParentRefs(t *testing.T) {
+	t.Parallel()
+	s := newSpace(t)
+	s.each("number", "name", "none", "v2")
+	c := s.client("client")
+	for name, port := range map[string]string{"number": ", port: 80", "name": ", sectionName: http", "none": ""} {
+		s.apply("route-"+name, `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: `+name+`, namespace: $NS}
+spec:
+  parentRefs: [{group: "", kind: Service, name: `+name+port+`}]
+  rules:
+  - backendRefs: [{name: v2, port: 80}]
+`)
+	}
+	s.settle()
+	for _, name := range []string{"number", "name", "none"} {
+		if got := c.getName(4, request{To: "http://" + name + "/"}); got != "v2" {
+			t.Errorf("parentRef with %s: port 80 went to %s, want v2", name, got)
+		}
+		if got, all := c.getName(6, request{To: "http://" + name + ":90/"}), name == "none"; (got == "v2") != all {
+			t.Errorf("parentRef with %s: port 90 went to %s; to v2 is %t", name, got, all)
+		}
+		if got := c.udpName(4, name+":53"); got != name {
+			t.Errorf("parentRef with %s: the UDP port went to %s, want %s", name, got, name)
 		}
 	}
 }

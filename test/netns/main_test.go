@@ -2,6 +2,7 @@ package netns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"sluice.io/sluice/test/netns/lab"
 )
@@ -28,27 +31,40 @@ var machine struct {
 func TestMain(m *testing.M) {
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	ended := make(chan struct{})
 	go func() {
-		<-interrupted
-		cleanUp()
+		select {
+		case <-interrupted:
+		case <-ended:
+			return
+		}
+		if err := cleanUp(); err != nil {
+			fmt.Fprintln(os.Stderr, "clean up:", err)
+		}
 		os.Exit(130)
 	}()
 	code := m.Run()
-	if err := finalChecks(); err != nil {
+	err := errors.Join(finalChecks(), cleanUp())
+	signal.Stop(interrupted)
+	close(ended)
+	if err = errors.Join(err, goleak.Find()); err != nil {
 		fmt.Fprintln(os.Stderr, "FAIL:", err)
 		code = 1
 	}
-	cleanUp()
 	os.Exit(code)
 }
 
-func cleanUp() {
+// cleanUp removes all that the run has made, and looks whether it is gone.
+func cleanUp() error {
 	if machine.lab == nil {
-		return
+		return nil
 	}
-	if err := machine.lab.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, "clean up:", err)
+	err := machine.lab.Close()
+	left, leftErr := lab.Left(machine.lab.Prefix())
+	if len(left) > 0 {
+		leftErr = fmt.Errorf("left behind:\n%s", strings.Join(left, "\n"))
 	}
+	return errors.Join(err, leftErr)
 }
 
 // finalChecks are those that every sluice of the run must pass, whatever the

@@ -21,10 +21,5 @@ func (f *Folder) Write(name, text string) error {
 	return os.Rename(tmp, f.Path(name))
 }
 
-// WriteInPlace truncates a file and writes it anew, as careless editors do.
-func (f *Folder) WriteInPlace(name, text string) error {
-	return os.WriteFile(f.Path(name), []byte(text), 0o644)
-}
-
 // Remove removes a file.
 func (f *Folder) Remove(name string) error { return os.Remove(f.Path(name)) }

@@ -13,9 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"sluice.io/sluice/test/apps/echo"
 	"sluice.io/sluice/test/netns/lab"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestPodsReachEachOther proves the ground that all other tests stand on: pods
 // talk over both families, with their own addresses, and what nobody has is
@@ -41,7 +45,7 @@ func TestPodsReachEachOther(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
-		assertNothingLeft(t, fmt.Sprintf("slt-lab-%d", os.Getpid()))
+		assertNothingLeft(t, l.Prefix())
 	})
 	n, err := l.Node("one", lab.Programs{Testapp: app})
 	if err != nil {
@@ -92,14 +96,12 @@ func newPod(t *testing.T, make func(string) (*lab.Pod, error), name string) *lab
 
 func assertNothingLeft(t *testing.T, prefix string) {
 	t.Helper()
-	for _, pattern := range []string{"/run/netns/", "/sys/fs/bpf/", os.TempDir() + "/", "/sys/fs/cgroup/", "/sys/fs/cgroup/unified/"} {
-		left, err := filepath.Glob(pattern + prefix + "*")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(left) > 0 {
-			t.Errorf("left behind: %s", left)
-		}
+	left, err := lab.Left(prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(left) > 0 {
+		t.Errorf("left behind:\n%s", strings.Join(left, "\n"))
 	}
 }
 

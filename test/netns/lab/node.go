@@ -35,6 +35,8 @@ type Node struct {
 
 	prefix string
 	dir    string
+	// machine tells that sluice attaches to the machine's own top cgroup.
+	machine string
 
 	mu      sync.Mutex
 	pods    int
@@ -120,14 +122,6 @@ func (v VIP) Addr(family int) netip.Addr {
 		return v.V6
 	}
 	return v.V4
-}
-
-// Address is the node's own address of a family, 4 or 6.
-func (n *Node) Address(family int) netip.Addr {
-	if family == 6 {
-		return nodeV6
-	}
-	return nodeV4
 }
 
 // system is where the node's own services run.

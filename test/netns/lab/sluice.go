@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,13 +29,11 @@ func (n *Node) Start(ctx context.Context) error {
 
 // Launch starts `sluice run` on the node without waiting for it.
 func (n *Node) Launch() error {
-	p, err := n.system().spawn([]string{"GORACE=halt_on_error=0"}, n.logFile(), []string{
+	p, err := n.system().spawn([]string{"GORACE=halt_on_error=0"}, n.logFile(), append([]string{
 		n.Programs.Sluice, "run", "-f", n.Folder.Dir,
 		"--envoy", n.Programs.Envoy, "--envoy-concurrency", "2",
-		"--run-dir", n.RunDir, "--state-dir", n.StateDir,
-		"--bpffs", n.BPFFS, "--cgroup-root", n.CgroupRoot,
 		"--log-level", "debug",
-	})
+	}, n.places()...))
 	if err != nil {
 		return err
 	}
@@ -72,8 +72,16 @@ func (n *Node) Stop() error { return n.Sluice().Signal(syscall.SIGTERM, 20*time.
 
 // Uninstall runs `sluice uninstall`; flags come after the node's own, and win.
 func (n *Node) Uninstall(ctx context.Context, flags ...string) (string, error) {
-	own := []string{"uninstall", "--run-dir", n.RunDir, "--state-dir", n.StateDir, "--bpffs", n.BPFFS, "--cgroup-root", n.CgroupRoot}
-	return n.CLI(ctx, append(own, flags...)...)
+	return n.CLI(ctx, slices.Concat([]string{"uninstall"}, n.places(), flags)...)
+}
+
+// places are the flags that tell sluice which folders and cgroup are its own.
+func (n *Node) places() []string {
+	flags := []string{"--run-dir", n.RunDir, "--state-dir", n.StateDir, "--bpffs", n.BPFFS}
+	if n.machine == "" {
+		flags = append(flags, "--cgroup-root", n.CgroupRoot)
+	}
+	return flags
 }
 
 // CLI runs sluice with arguments on the node, and returns its standard output.
@@ -110,7 +118,14 @@ func (n *Node) LogTail(lines int) string {
 }
 
 // EnvoyCgroup is the cgroup in which sluice runs Envoy.
-func (n *Node) EnvoyCgroup() string { return filepath.Join(n.CgroupRoot, "sluice", "envoy") }
+func (n *Node) EnvoyCgroup() string {
+	return filepath.Join(cmp.Or(n.machine, n.CgroupRoot), "sluice", "envoy")
+}
+
+// Run runs a program beside sluice, in the node's network namespace, to its end.
+func (n *Node) Run(ctx context.Context, args ...string) (string, error) {
+	return n.system().run(ctx, "", args)
+}
 
 // EnvoyPIDs lists the processes in Envoy's cgroup.
 func (n *Node) EnvoyPIDs() ([]int, error) {

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,21 +35,23 @@ func takeLock(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// sweep removes labs of that name whose process is gone.
+// sweep removes labs of that name whose process is gone, whatever is left of them.
 func sweep(name, cgroupRoot string, log *slog.Logger) error {
-	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), name+"-*"))
+	prefixes, err := labs(name, cgroupRoot)
 	if err != nil {
 		return err
 	}
-	for _, dir := range dirs {
+	for _, prefix := range prefixes {
+		dir := filepath.Join(os.TempDir(), prefix)
 		lock, err := takeLock(dir)
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) && alive(prefix) || err != nil && !errors.Is(err, fs.ErrNotExist) {
 			continue // Its process lives.
 		}
-		prefix := filepath.Base(dir)
 		log.Info("sweep what a killed run left", "lab", prefix)
 		err = remove(prefix, dir, filepath.Join(cgroupRoot, prefix))
-		_ = lock.Close()
+		if lock != nil {
+			_ = lock.Close()
+		}
 		if err != nil {
 			return err
 		}
@@ -54,15 +59,52 @@ func sweep(name, cgroupRoot string, log *slog.Logger) error {
 	return nil
 }
 
-// remove kills and removes everything of one lab.
+// labs are the prefixes of all labs of that name of which something is there.
+func labs(name, cgroupRoot string) ([]string, error) {
+	prefix := regexp.MustCompile("^" + regexp.QuoteMeta(name) + "-[0-9]+")
+	found := map[string]bool{}
+	for _, dir := range []string{os.TempDir(), netnsDir, bpffsDir, cgroupRoot} {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for _, e := range entries {
+			if p := prefix.FindString(e.Name()); p != "" {
+				found[p] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found)), nil
+}
+
+// alive tells whether the process of a lab lives, for one whose lock is gone.
+func alive(prefix string) bool {
+	_, err := os.Stat(filepath.Join("/proc", prefix[strings.LastIndex(prefix, "-")+1:]))
+	return err == nil
+}
+
+// remove kills and removes everything of one lab, or of one node.
 func remove(prefix, dir, cgroup string) error {
-	return errors.Join(
-		removeCgroup(cgroup),
+	cgroups := append(machineCgroups(dir), cgroup)
+	var shared []string
+	var errs []error
+	for _, cg := range cgroups {
+		shared = append(shared, sharedMemory(cg)...)
+	}
+	for _, cg := range cgroups {
+		errs = append(errs, removeCgroup(cg))
+	}
+	errs = append(errs,
 		os.RemoveAll(filepath.Join(bpffsDir, prefix)),
 		unmountBelow(dir),
 		removeNetns(prefix),
-		os.RemoveAll(dir),
-	)
+		os.RemoveAll(dir))
+	for _, path := range shared {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // removeNetns removes the named network namespaces that carry the prefix.

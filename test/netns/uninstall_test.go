@@ -1,17 +1,11 @@
 package netns
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-
-	"github.com/cilium/ebpf/link"
 )
 
 // TestUninstall proves that nothing of Sluice is left after `sluice uninstall`,
@@ -20,8 +14,7 @@ import (
 func TestUninstall(t *testing.T) {
 	t.Parallel()
 	w := idleWorld(t)
-	before := traces(t, w)
-	if len(before) > 0 {
+	if before := traces(t, w); len(before) > 0 {
 		t.Fatalf("there are traces of Sluice before it was started: %s", before)
 	}
 	if err := w.Start(t.Context()); err != nil {
@@ -36,9 +29,8 @@ func TestUninstall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(traces(t, w)) == 0 {
-		t.Fatal("a running Sluice leaves no traces: the check can't fail")
-	}
+	shared := w.SharedMemory()
+	wantAllTraces(t, append(traces(t, w), shared...))
 
 	if out, err := w.Uninstall(t.Context()); err == nil {
 		t.Errorf("uninstall worked while sluice runs: %s", out)
@@ -52,27 +44,14 @@ func TestUninstall(t *testing.T) {
 		if out, err := w.Uninstall(t.Context()); err != nil {
 			t.Fatalf("uninstall: %v\n%s", err, out)
 		}
-		if left := traces(t, w); len(left) > 0 {
+		if left := append(traces(t, w), there(shared...)...); len(left) > 0 {
 			t.Errorf("uninstall left:\n%s", strings.Join(left, "\n"))
 		}
 	}
-
 	if err := long.Say("still here"); err != nil {
 		t.Errorf("a connection that the kernel had balanced: %v", err)
 	}
-	for _, family := range []int{4, 6} {
-		for _, port := range []int{70, 80} {
-			_, got := c.tcp(family, s.services["front"].On(family, port).String())
-			_, want := outside.tcp(family, s.services["front"].On(family, port).String())
-			if got == nil || want == nil || lastWords(got) != lastWords(want) {
-				t.Errorf("port %d over IPv%d: %v, want what a client meets that never was in the mesh: %v", port, family, got, want)
-			}
-		}
-		direct := fmt.Sprintf("http://%s/", netipPort(s.services["front"].Endpoints[0].Addr(family).String(), 8080))
-		if got := c.getName(family, request{To: direct}); got != "front" {
-			t.Errorf("the pod itself over IPv%d: %s", family, got)
-		}
-	}
+	c.asWithoutMesh(t, outside)
 
 	if err := w.Start(t.Context()); err != nil {
 		t.Fatalf("start after uninstall: %v", err)
@@ -81,87 +60,53 @@ func TestUninstall(t *testing.T) {
 	c.served(t)
 }
 
+// asWithoutMesh wants a client to meet what one meets that never was in the mesh.
+func (c *client) asWithoutMesh(t *testing.T, outside *client) {
+	t.Helper()
+	front := c.s.services["front"]
+	for _, family := range []int{4, 6} {
+		for _, port := range []int{70, 80} {
+			_, got := c.tcp(family, front.On(family, port).String())
+			_, want := outside.tcp(family, front.On(family, port).String())
+			if got == nil || want == nil || lastWords(got) != lastWords(want) {
+				t.Errorf("port %d over IPv%d: %v, want what a client meets that never was in the mesh: %v", port, family, got, want)
+			}
+		}
+		direct := fmt.Sprintf("http://%s/", netipPort(front.Endpoints[0].Addr(family).String(), 8080))
+		if got := c.getName(family, request{To: direct}); got != "front" {
+			t.Errorf("the pod itself over IPv%d: %s", family, got)
+		}
+	}
+}
+
+// TestUninstallLeavesOthersFiles proves that what somebody else keeps in the
+// folders that Sluice is told to use stays.
+func TestUninstallLeavesOthersFiles(t *testing.T) {
+	t.Parallel()
+	w := ownWorld(t)
+	strangers := []string{filepath.Join(w.RunDir, "stranger"), filepath.Join(w.StateDir, "stranger")}
+	for _, path := range strangers {
+		if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := w.Uninstall(t.Context()); err != nil {
+		t.Fatalf("uninstall: %v\n%s", err, out)
+	}
+	for _, path := range strangers {
+		entries, err := os.ReadDir(filepath.Dir(path))
+		if err != nil || len(entries) != 1 || entries[0].Name() != "stranger" {
+			t.Errorf("in %s there are %v (%v), want the stranger's file alone", filepath.Dir(path), entries, err)
+		}
+	}
+}
+
 func netipPort(addr string, port int) string {
 	if strings.Contains(addr, ":") {
 		addr = "[" + addr + "]"
 	}
 	return fmt.Sprintf("%s:%d", addr, port)
-}
-
-// traces lists all that a sluice of this world may leave on the machine.
-func traces(t *testing.T, w *world) []string {
-	t.Helper()
-	var found []string
-	for _, path := range []string{w.RunDir, w.StateDir, w.BPFFS, filepath.Dir(w.EnvoyCgroup())} {
-		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-			found = append(found, fmt.Sprintf("path %s (%v)", path, err))
-		}
-	}
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(mounts)) {
-		if strings.Contains(line, w.RunDir) {
-			found = append(found, "mount "+strings.TrimSpace(line))
-		}
-	}
-	return append(append(found, processes(t, w)...), attachments(t, w)...)
-}
-
-// processes lists those whose command line names the world's run folder, but for
-// `sluice run` itself.
-func processes(t *testing.T, w *world) []string {
-	t.Helper()
-	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found []string
-	for _, f := range files {
-		b, err := os.ReadFile(f)
-		if err != nil {
-			continue // It has ended.
-		}
-		if bytes.Contains(b, []byte(w.RunDir)) {
-			found = append(found, fmt.Sprintf("process %s: %s", filepath.Base(filepath.Dir(f)), bytes.ReplaceAll(b, []byte{0}, []byte{' '})))
-		}
-	}
-	return found
-}
-
-// attachments lists the BPF links on the world's cgroups.
-func attachments(t *testing.T, w *world) []string {
-	t.Helper()
-	ids := map[uint64]string{}
-	err := filepath.WalkDir(w.CgroupRoot, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return err
-		}
-		var st syscall.Stat_t
-		if err := syscall.Stat(path, &st); err != nil {
-			return err
-		}
-		ids[st.Ino] = path
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found []string
-	it := new(link.Iterator)
-	defer it.Close()
-	for it.Next() {
-		info, err := it.Link.Info()
-		if err != nil {
-			continue // It is gone.
-		}
-		if cg := info.Cgroup(); cg != nil && ids[cg.CgroupId] != "" {
-			found = append(found, fmt.Sprintf("link %d on %s", info.ID, ids[cg.CgroupId]))
-		}
-	}
-	if err := it.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return found
 }

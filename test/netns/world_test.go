@@ -18,7 +18,8 @@ import (
 // tests find out that a change has reached the kernel.
 type world struct {
 	*lab.Node
-	probe *dialer.Client
+	probe    *dialer.Client
+	probePod *lab.Pod
 	// settled counts calls of settle.
 	settled atomic.Int64
 }
@@ -34,6 +35,7 @@ func newWorld(name string) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.probePod = pod
 	if w.probe, err = pod.Dialer(); err != nil {
 		return nil, err
 	}

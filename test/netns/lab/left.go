@@ -41,7 +41,10 @@ func Left(prefix string) ([]string, error) {
 			left = append(left, "mount "+strings.TrimSpace(line))
 		}
 	}
-	return append(left, processes("/"+prefix)...), nil
+	for _, p := range processes("/" + prefix) {
+		left = append(left, "process "+p)
+	}
+	return left, nil
 }
 
 // processes lists those whose command line has the text, but for this one.
@@ -55,11 +58,14 @@ func processes(text string) []string {
 			continue // It has ended, or is this one.
 		}
 		if bytes.Contains(b, []byte(text)) {
-			found = append(found, fmt.Sprintf("process %s: %s", pid, bytes.ReplaceAll(b, []byte{0}, []byte{' '})))
+			found = append(found, fmt.Sprintf("%s: %s", pid, bytes.ReplaceAll(b, []byte{0}, []byte{' '})))
 		}
 	}
 	return found
 }
+
+// Processes lists those whose command line names the node's run folder.
+func (n *Node) Processes() []string { return processes(n.RunDir) }
 
 // SharedMemory lists the files that the node's Envoys share with their successors.
 func (n *Node) SharedMemory() []string { return sharedMemory(n.EnvoyCgroup()) }

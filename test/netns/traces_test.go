@@ -100,16 +100,29 @@ func attachments(t *testing.T, w *world) []string {
 		if err != nil || !d.IsDir() {
 			return err
 		}
-		var st syscall.Stat_t
-		if err := syscall.Stat(path, &st); err != nil {
-			return err
+		info, err := d.Info()
+		if err == nil {
+			ids[inode(info)] = path
 		}
-		ids[st.Ino] = path
-		return nil
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return links(t, ids)
+}
+
+// inode is a folder's number; that of a cgroup is its id.
+func inode(info fs.FileInfo) uint64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Ino
+	}
+	return 0
+}
+
+// links lists the BPF links on cgroups, which are given by their ids.
+func links(t *testing.T, cgroups map[uint64]string) []string {
+	t.Helper()
 	var found []string
 	it := new(link.Iterator)
 	defer it.Close()
@@ -118,8 +131,8 @@ func attachments(t *testing.T, w *world) []string {
 		if err != nil {
 			continue // It is gone.
 		}
-		if cg := info.Cgroup(); cg != nil && ids[cg.CgroupId] != "" {
-			found = append(found, fmt.Sprintf("link %d on %s", info.ID, ids[cg.CgroupId]))
+		if cg := info.Cgroup(); cg != nil && cgroups[cg.CgroupId] != "" {
+			found = append(found, fmt.Sprintf("link %d on %s", info.ID, cgroups[cg.CgroupId]))
 		}
 	}
 	if err := it.Err(); err != nil {

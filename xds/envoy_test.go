@@ -71,7 +71,7 @@ func TestRejection(t *testing.T) {
 	}
 	d.Workloads[l.client.key] = l.client.workload()
 	l.apply(d)
-	eventually(t, "Envoy live", func() bool { return l.super.Status().Live })
+	l.ready()
 	names := map[string]bool{}
 	for _, r := range l.world.server.Status().Rejected {
 		names[r.Name] = true

@@ -33,7 +33,8 @@ type plan struct {
 // served is a frontend with what was made for it.
 type served struct {
 	*model.Frontend
-	dests []string
+	dests  []string
+	routes []string
 }
 
 // destination is a cluster with the number of its uses by frontends.
@@ -49,6 +50,7 @@ type leaving struct {
 	backends  map[model.BackendKey]bool
 	endpoints map[model.BackendKey]bool
 	dests     []string
+	routes    map[string]bool
 	workloads map[model.WorkloadKey]bool
 	mounts    map[string]map[model.WorkloadKey]bool
 }
@@ -59,6 +61,7 @@ func newLeaving() leaving {
 		vips:      map[netip.AddrPort]map[model.FrontendKey]bool{},
 		backends:  map[model.BackendKey]bool{},
 		endpoints: map[model.BackendKey]bool{},
+		routes:    map[string]bool{},
 		workloads: map[model.WorkloadKey]bool{},
 		mounts:    map[string]map[model.WorkloadKey]bool{},
 	}
@@ -208,26 +211,41 @@ func (p *plan) frontend(k model.FrontendKey, f *model.Frontend, c *change, touch
 		return
 	}
 	delete(p.leaving.frontends, k)
-	rc, dests := translate.Routes(f)
 	s := &served{Frontend: f}
-	for _, d := range dests {
-		s.dests = append(s.dests, d.Name)
-		p.use(d, c, touched)
+	for _, part := range translate.ByFamily(f) {
+		p.route(part, s, c, touched, vips)
 	}
 	if old != nil {
 		p.leaving.dests = append(p.leaving.dests, old.dests...)
 		p.leaveVIPs(old.Frontend, f)
+		for _, name := range old.routes {
+			if !slices.Contains(s.routes, name) {
+				p.leaving.routes[name] = true
+			}
+		}
 	}
 	p.frontends[k] = s
+}
+
+// route makes the routes of a frontend's part in one family, and claims the
+// part's addresses.
+func (p *plan) route(part *model.Frontend, s *served, c *change, touched map[string]bool, vips map[netip.AddrPort]bool) {
+	rc, dests := translate.Routes(part)
+	for _, d := range dests {
+		s.dests = append(s.dests, d.Name)
+		p.use(d, c, touched)
+	}
+	s.routes = append(s.routes, rc.GetName())
+	delete(p.leaving.routes, rc.GetName())
 	var parents []string
-	for _, addr := range f.VIPs {
-		vip := netip.AddrPortFrom(addr.Unmap(), k.Port)
-		if p.claim(vip, k) { // a filter chain is made from the key alone
+	for _, addr := range part.VIPs {
+		vip := netip.AddrPortFrom(addr.Unmap(), part.Key.Port)
+		if p.claim(vip, part.Key) { // a filter chain is made from the key alone
 			vips[vip] = true
 		}
 		parents = append(parents, translate.VIPName(vip))
 	}
-	c.put(routes, rc.GetName(), rc, f.Origin, parents...)
+	c.put(routes, rc.GetName(), rc, part.Origin, parents...)
 }
 
 // use counts one more use of a destination, and makes it when it is the first.

@@ -4,7 +4,6 @@ import (
 	"net/netip"
 
 	"sluice.io/sluice/model"
-	"sluice.io/sluice/xds/translate"
 )
 
 // note marks what a delta removes as leaving, and takes nothing in.
@@ -49,6 +48,9 @@ func (p *plan) shrink() *change {
 	for vip := range vips {
 		p.listen(vip, c)
 	}
+	for name := range l.routes {
+		c.remove(routes, name)
+	}
 	p.dropWorkloads(&l, c)
 	for k := range l.backends {
 		delete(p.backends, k)
@@ -76,7 +78,9 @@ func (p *plan) dropFrontend(k model.FrontendKey, l *leaving, c *change) {
 		}
 	}
 	l.dests = append(l.dests, f.dests...)
-	c.remove(routes, translate.RoutesName(k))
+	for _, name := range f.routes {
+		c.remove(routes, name)
+	}
 }
 
 func (p *plan) dropWorkloads(l *leaving, c *change) {

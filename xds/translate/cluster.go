@@ -16,12 +16,14 @@ import (
 	"sluice.io/sluice/model"
 )
 
-// Destination is what one cluster sends to: one backend; or several that share
-// sessions, in which case each has its part of the new sessions.
+// Destination is what one cluster sends to: the endpoints of one family of one
+// backend; or of several that share sessions, in which case each has its part of
+// the new sessions.
 type Destination struct {
 	// Name is the name of the cluster and of its endpoint assignment.
-	Name  string
-	Parts []Part
+	Name   string
+	Family Family
+	Parts  []Part
 }
 
 // Part is one backend of a destination.
@@ -31,18 +33,18 @@ type Part struct {
 }
 
 // To is the destination that is one backend.
-func To(k model.BackendKey) Destination {
-	return Destination{Name: k.String(), Parts: []Part{{Backend: k, Weight: 1}}}
+func To(k model.BackendKey, f Family) Destination {
+	return Destination{Name: f.name(k.String()), Family: f, Parts: []Part{{Backend: k, Weight: 1}}}
 }
 
 // Shared is the destination of several backends that share sessions. Its name
 // tells the parts: another set or other weights are another cluster.
-func Shared(parts []Part) Destination {
+func Shared(parts []Part, f Family) Destination {
 	names := make([]string, len(parts))
 	for i, p := range parts {
 		names[i] = p.Backend.String() + "=" + strconv.FormatUint(uint64(p.Weight), 10)
 	}
-	return Destination{Name: "session/" + strings.Join(names, ","), Parts: parts}
+	return Destination{Name: f.name("session/" + strings.Join(names, ",")), Family: f, Parts: parts}
 }
 
 // Cluster is how Envoy speaks to a destination. Backends may be missing from

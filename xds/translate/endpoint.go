@@ -10,17 +10,18 @@ import (
 )
 
 // Assignment is where the endpoints of a destination are. A destination that
-// nothing is known of has none, which Envoy answers with 503. Of a shared
+// nothing is known of, or nothing of its family, has none, which Envoy answers
+// with 503. Of a shared
 // destination each part is a locality, weighted; a part without endpoints
 // leaves its share to the others.
 func Assignment(d Destination, endpoints map[model.BackendKey]*model.Endpoints) *endpointv3.ClusterLoadAssignment {
 	a := &endpointv3.ClusterLoadAssignment{ClusterName: d.Name}
 	for i, p := range d.Parts {
-		eps := endpoints[p.Backend]
-		if eps == nil || len(eps.Endpoints) == 0 {
+		eps := lbEndpoints(endpoints[p.Backend], d.Family)
+		if len(eps) == 0 {
 			continue
 		}
-		l := &endpointv3.LocalityLbEndpoints{LbEndpoints: lbEndpoints(eps.Endpoints)}
+		l := &endpointv3.LocalityLbEndpoints{LbEndpoints: eps}
 		if len(d.Parts) > 1 {
 			l.Locality = &corev3.Locality{Zone: strconv.Itoa(i)}
 			if p.Weight > 0 { // without one it gets no new sessions
@@ -32,12 +33,18 @@ func Assignment(d Destination, endpoints map[model.BackendKey]*model.Endpoints) 
 	return a
 }
 
-func lbEndpoints(eps []model.Endpoint) []*endpointv3.LbEndpoint {
-	out := make([]*endpointv3.LbEndpoint, len(eps))
-	for i, e := range eps {
-		out[i] = &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
-			Endpoint: &endpointv3.Endpoint{Address: address(socket(e.Addr))},
-		}}
+// lbEndpoints are the endpoints of a family; nil has none.
+func lbEndpoints(eps *model.Endpoints, f Family) []*endpointv3.LbEndpoint {
+	if eps == nil {
+		return nil
+	}
+	var out []*endpointv3.LbEndpoint
+	for _, e := range eps.Endpoints {
+		if FamilyOf(e.Addr.Addr()) == f {
+			out = append(out, &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
+				Endpoint: &endpointv3.Endpoint{Address: address(socket(e.Addr))},
+			}})
+		}
 	}
 	return out
 }

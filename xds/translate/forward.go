@@ -59,7 +59,7 @@ func (b *builder) share(e model.HTTPEntry, s steps, w model.WeightedBackend) []*
 	case s.redirect != nil:
 		return b.redirect(e, s)
 	default:
-		return []*routev3.Route{b.to(e, s, To(w.Backend))}
+		return []*routev3.Route{b.to(e, s, b.one(w.Backend))}
 	}
 }
 
@@ -87,7 +87,7 @@ func (b *builder) weight(w model.WeightedBackend, s steps) *routev3.WeightedClus
 	if w.Invalid != "" {
 		return &routev3.WeightedCluster_ClusterWeight{Name: invalid, Weight: u32(w.Weight)}
 	}
-	c := &routev3.WeightedCluster_ClusterWeight{Name: b.use(To(w.Backend)), Weight: u32(w.Weight)}
+	c := &routev3.WeightedCluster_ClusterWeight{Name: b.use(b.one(w.Backend)), Weight: u32(w.Weight)}
 	s = s.then(w.Filters)
 	c.RequestHeadersToAdd, c.RequestHeadersToRemove = s.request.envoy()
 	c.ResponseHeadersToAdd, c.ResponseHeadersToRemove = s.response.envoy()

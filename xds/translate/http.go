@@ -39,14 +39,15 @@ func dormant(name string, config *anypb.Any) *hcmv3.HttpFilter {
 	return &hcmv3.HttpFilter{Name: name, Disabled: true, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: config}}
 }
 
-// httpFilter routes what clients say by the frontend's route configuration.
-func httpFilter(f *model.Frontend) *listenerv3.Filter {
+// httpFilter routes what clients say by the route configuration that a
+// frontend has for a family.
+func httpFilter(k model.FrontendKey, family Family) *listenerv3.Filter {
 	h := connectionManager()
 	h.HttpFilters = filters
-	h.HttpProtocolOptions.DefaultHostForHttp_10 = f.Key.Name + "." + f.Key.Namespace
+	h.HttpProtocolOptions.DefaultHostForHttp_10 = k.Name + "." + k.Namespace
 	h.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
 		ConfigSource:    ads(),
-		RouteConfigName: RoutesName(f.Key),
+		RouteConfigName: RoutesName(k, family),
 	}}
 	return networkFilter("envoy.filters.network.http_connection_manager", typed(h))
 }

@@ -45,7 +45,7 @@ func VIP(vip netip.AddrPort, frontends []*model.Frontend, o Options) *listenerv3
 		name := chainName(f.Key)
 		l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{
 			Name:    name,
-			Filters: []*listenerv3.Filter{carryNetns, httpFilter(f)},
+			Filters: []*listenerv3.Filter{carryNetns, httpFilter(f.Key, FamilyOf(vip.Addr()))},
 		})
 		if ns := f.Key.ClientNamespace; ns != "" {
 			byNamespace[strings.TrimSuffix(o.NetnsDir, "/")+"/"+ns+"/"] = toChain(name)

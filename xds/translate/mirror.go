@@ -112,7 +112,7 @@ func (b *builder) mirrors(ms []*model.Mirror, rule *model.HTTPRule) []*routev3.R
 			DisableShadowHostSuffixAppend: true,
 			RequestHeadersMutations: []*mutationv3.HeaderMutation{
 				overwrite(mirrorNetns, netnsOfClient),
-				overwrite(mirrorTo, literal(b.use(To(m.Backend)))),
+				overwrite(mirrorTo, literal(b.use(b.one(m.Backend)))),
 			},
 		}
 		if m.Numerator < m.Denominator {

@@ -6,26 +6,31 @@ import (
 	"sluice.io/sluice/model"
 )
 
-// RoutesName is the name of a frontend's route configuration.
-func RoutesName(k model.FrontendKey) string { return k.String() }
+// RoutesName is the name of a frontend's route configuration for a family.
+func RoutesName(k model.FrontendKey, f Family) string { return f.name(k.String()) }
 
 // Routes is the route configuration of a frontend that routes HTTP, and the
-// destinations that it refers to. A request that no entry takes gets 404, which
-// Envoy says to gRPC clients as UNIMPLEMENTED.
+// destinations that it refers to. Its addresses are of one family: see
+// [ByFamily]. A request that no entry takes gets 404, which Envoy says to gRPC
+// clients as UNIMPLEMENTED.
 func Routes(f *model.Frontend) (*routev3.RouteConfiguration, []Destination) {
-	b := &builder{seen: map[string]bool{}}
+	b := &builder{family: IPv4, seen: map[string]bool{}}
+	if len(f.VIPs) > 0 {
+		b.family = FamilyOf(f.VIPs[0])
+	}
 	host := &routev3.VirtualHost{Name: "all", Domains: []string{"*"}}
 	for _, e := range f.HTTP.Entries {
 		host.Routes = append(host.Routes, b.entry(e)...)
 	}
 	return &routev3.RouteConfiguration{
-		Name:         RoutesName(f.Key),
+		Name:         RoutesName(f.Key, b.family),
 		VirtualHosts: []*routev3.VirtualHost{host},
 	}, b.destinations
 }
 
 // builder collects the destinations that routes refer to.
 type builder struct {
+	family       Family
 	destinations []Destination
 	seen         map[string]bool
 }
@@ -38,6 +43,9 @@ func (b *builder) use(d Destination) string {
 	}
 	return d.Name
 }
+
+// one is the destination that is one backend.
+func (b *builder) one(k model.BackendKey) Destination { return To(k, b.family) }
 
 // entry is the routes of one match of one rule; several when the rule's
 // backends have filters that Envoy knows only on routes.

@@ -66,9 +66,9 @@ func (b *builder) sessions(e model.HTTPEntry, s steps, usable []model.WeightedBa
 			lost += w.Weight
 		}
 	}
-	d := Shared(parts)
+	d := Shared(parts, b.family)
 	if len(parts) == 1 {
-		d = To(parts[0].Backend)
+		d = b.one(parts[0].Backend)
 	}
 	known := b.to(e, s, d)
 	if lost == 0 {

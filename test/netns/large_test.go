@@ -54,7 +54,10 @@ func TestTwentyThousandServices(t *testing.T) {
 	if err := w.Sluice().Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if err := lab.Poll(largeMeshTime, func() error { return w.Start(t.Context()) }); err != nil {
+	if err := w.Launch(); err != nil {
+		t.Fatal(err)
+	}
+	if err := lab.Poll(largeMeshTime, func() error { return w.WaitReady(t.Context()) }); err != nil {
 		t.Fatal(err)
 	}
 	if got := c.getName(6, request{To: "http://s-0/", Fresh: true}); got != "server" {

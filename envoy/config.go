@@ -4,6 +4,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"path/filepath"
+	"strconv"
 	"time"
 )
 
@@ -70,7 +71,19 @@ func set[T comparable](v *T, to T) {
 func (c Config) bootstrapFile() string { return filepath.Join(c.Dir, "bootstrap.json") }
 func (c Config) adminSocket() string   { return filepath.Join(c.Dir, "admin.sock") }
 func (c Config) recordFile() string    { return filepath.Join(c.Dir, "process.json") }
-func (c Config) logFile() string       { return filepath.Join(c.Dir, "envoy.log") }
+
+// hotSocket begins the names of the sockets by which an Envoy and its successor
+// talk: in a folder that is theirs alone, where Envoy's default is names that
+// every process of the machine could take.
+func (c Config) hotSocket() string { return filepath.Join(c.Dir, "hot") }
+
+// sharedMemory is the file that an Envoy shares with its successor, and leaves
+// behind.
+func (c Config) sharedMemory() string {
+	return "/dev/shm/envoy_shared_memory_" + strconv.FormatUint(uint64(c.baseID())*10, 10)
+}
+
+func (c Config) logFile() string { return filepath.Join(c.Dir, "envoy.log") }
 
 // baseID keeps the shared memory and sockets by which an Envoy and its successor
 // find each other apart from those of other Envoys on the machine.

@@ -12,8 +12,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -326,11 +329,103 @@ func TestForeignProcess(t *testing.T) {
 	}
 }
 
-// TestStop leaves nothing: no process, no folder.
+// cmdline are a process's arguments.
+func cmdline(t *testing.T, pid int) []string {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
+}
+
+// TestHotSocket: Envoy and its successor meet in Envoy's own folder, where nobody
+// else can take their names. One that was started without the flags, by an older
+// sluice, is adopted and replaced all the same.
+func TestHotSocket(t *testing.T) {
+	cfg := node(t)
+	s, stop := start(t, cfg)
+	st := live(t, s)
+	sockets, err := filepath.Glob(filepath.Join(cfg.Dir, "hot_*"))
+	if err != nil || len(sockets) == 0 {
+		t.Fatalf("no socket in Envoy's folder: %v", err)
+	}
+	for _, path := range sockets {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v %v, want mode 0600", path, info.Mode(), err)
+		}
+	}
+	if b, err := os.ReadFile("/proc/net/unix"); err != nil || strings.Contains(string(b), "@"+filepath.Join(cfg.Dir, "hot")) {
+		t.Errorf("the name is an abstract one: %v", err)
+	}
+	stop()
+	args := cmdline(t, st.PID)
+	at := slices.Index(args, "--socket-path")
+	if err := unix.Kill(st.PID, unix.SIGKILL); err != nil || at < 0 {
+		t.Fatal(err, args)
+	}
+	eventually(t, "the end of Envoy", func() bool { return errors.Is(unix.Kill(st.PID, 0), unix.ESRCH) })
+	pid := runOlder(t, cfg, slices.Delete(args, at, at+4))
+	s, _ = start(t, cfg)
+	eventually(t, "the next epoch", func() bool { n := s.Status(); return n.Live && n.Epoch == 1 && n.PID != pid })
+	if again := cmdline(t, s.Status().PID); slices.Contains(again, "--socket-path") {
+		t.Errorf("the successor looks elsewhere: %q", again)
+	}
+}
+
+// runOlder runs Envoy with arguments, in its cgroup, as nobody recorded it.
+func runOlder(t *testing.T, cfg envoy.Config, args []string) int {
+	t.Helper()
+	if err := os.Remove(filepath.Join(cfg.Dir, "process.json")); err != nil {
+		t.Fatal(err)
+	}
+	cgroup, err := os.Open(cfg.Cgroup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cgroup.Close()
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		UseCgroupFD: true, CgroupFD: int(cgroup.Fd()),
+		Credential:  &syscall.Credential{Uid: envoy.Nobody, Gid: envoy.Nobody},
+		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN},
+	}
+	runtime.LockOSThread() // Envoy ends with the thread that started it
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { cmd.Wait(); close(done) }()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		<-done
+		runtime.UnlockOSThread()
+	})
+	eventually(t, "the older Envoy", func() bool { said, err := ask(cfg, "/ready"); return err == nil && strings.HasPrefix(said, "LIVE") })
+	return cmd.Process.Pid
+}
+
+// shared are the files of the memory that Envoys share with their successors.
+func shared(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("/dev/shm/envoy_shared_memory_*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// TestStop leaves nothing: no process, no folder, no shared memory.
 func TestStop(t *testing.T) {
 	cfg := node(t)
 	s, stop := start(t, cfg)
 	st := live(t, s)
+	args := cmdline(t, st.PID)
+	id := args[slices.Index(args, "--base-id")+1]
+	memory := "/dev/shm/envoy_shared_memory_" + id + "0" // Envoy multiplies it by ten
+	if !slices.Contains(shared(t), memory) {
+		t.Errorf("Envoy does not share %s", memory)
+	}
 	stop()
 	if err := envoy.Stop(cfg); err != nil {
 		t.Fatal(err)
@@ -340,6 +435,9 @@ func TestStop(t *testing.T) {
 	}
 	if _, err := os.Stat(cfg.Dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("its folder is still there: %v", err)
+	}
+	if slices.Contains(shared(t), memory) {
+		t.Errorf("%s is still there", memory)
 	}
 	if err := envoy.Stop(cfg); err != nil {
 		t.Errorf("stopping once more: %v", err)

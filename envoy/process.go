@@ -18,11 +18,15 @@ import (
 type process struct {
 	record
 	fd int
+	// hot is where its successor finds it, empty for Envoy's default. It is not part
+	// of the spec: one that was started elsewhere is not out of date.
+	hot string
 }
 
 // start runs Envoy as one more epoch, in a session and cgroup of its own, so
-// that it outlives this process. The folder has been prepared.
-func (c Config) start(s spec, epoch int, version string) (*process, error) {
+// that it outlives this process. The folder has been prepared; hot is where the
+// epochs find each other.
+func (c Config) start(s spec, epoch int, version, hot string) (*process, error) {
 	log, err := os.OpenFile(c.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("open Envoy's log: %w", err)
@@ -37,12 +41,22 @@ func (c Config) start(s spec, epoch int, version string) (*process, error) {
 	}
 	c.raiseLimit()
 	args := append(slices.Clone(s.args), "--restart-epoch", strconv.Itoa(epoch))
+	if hot != "" {
+		args = append(args, hotFlag, hot, "--socket-mode", "600")
+	}
 	pid, err := detach(launch{Path: c.Binary, Args: args, UID: c.UID, GID: c.GID}, log, cgroup)
 	if err != nil {
 		return nil, err
 	}
-	return c.settle(record{PID: pid, Epoch: epoch, Spec: s.id, Version: version})
+	p, err := c.settle(record{PID: pid, Epoch: epoch, Spec: s.id, Version: version})
+	if err != nil {
+		return nil, err
+	}
+	p.hot = hot
+	return p, nil
 }
+
+const hotFlag = "--socket-path"
 
 // raiseLimit raises this process's limit of open files, for Envoy to inherit:
 // as root of another user's process one may not, without CAP_SYS_RESOURCE.

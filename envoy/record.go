@@ -121,6 +121,9 @@ func (c Config) take(pid int, known record) *process {
 	if i := slices.Index(args, "--restart-epoch"); i >= 0 && i+1 < len(args) {
 		p.Epoch, _ = strconv.Atoi(args[i+1]) // an Envoy of epoch zero if it is no number
 	}
+	if i := slices.Index(args, hotFlag); i >= 0 && i+1 < len(args) {
+		p.hot = args[i+1]
+	}
 	if recorded {
 		p.Spec, p.Version = known.Spec, known.Version
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"time"
@@ -15,8 +16,8 @@ import (
 // stopGrace is how long requests in flight have at most when Envoy is stopped.
 const stopGrace = 10 * time.Second
 
-// Stop ends the Envoys that run from the folder, and removes the folder. They
-// take no new connections from the start; requests in flight have the drain time
+// Stop ends the Envoys that run from the folder, and removes the folder and the
+// memory that they shared. They take no new connections from the start; requests in flight have the drain time
 // to end, but ten seconds at most.
 func Stop(cfg Config) error {
 	c := cfg.withDefaults()
@@ -30,6 +31,9 @@ func Stop(cfg Config) error {
 			break
 		}
 		first = errors.Join(first, c.end(p, grace))
+	}
+	if err := os.Remove(c.sharedMemory()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		first = errors.Join(first, fmt.Errorf("remove the memory that Envoys shared: %w", err))
 	}
 	if err := os.RemoveAll(c.Dir); err != nil {
 		first = errors.Join(first, fmt.Errorf("remove Envoy's folder: %w", err))

@@ -68,7 +68,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		return err
 	}
 	if p == nil {
-		if p, err = s.launch(ctx, 0); err != nil {
+		if p, err = s.launch(ctx, 0, s.cfg.hotSocket()); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -118,7 +118,7 @@ func (s *Supervisor) relaunch(ctx context.Context, failures int) (*process, erro
 			return nil, nil
 		}
 		s.evictParents()
-		p, err := s.launch(ctx, 0)
+		p, err := s.launch(ctx, 0, s.cfg.hotSocket())
 		if err == nil {
 			return p, nil
 		}
@@ -156,8 +156,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// launch starts Envoy as an epoch.
-func (s *Supervisor) launch(ctx context.Context, epoch int) (*process, error) {
+// launch starts Envoy as an epoch that finds the one before by a socket.
+func (s *Supervisor) launch(ctx context.Context, epoch int, hot string) (*process, error) {
 	want, err := s.cfg.spec()
 	if err != nil {
 		return nil, err
@@ -168,7 +168,7 @@ func (s *Supervisor) launch(ctx context.Context, epoch int) (*process, error) {
 	if err := s.cfg.prepare(want); err != nil {
 		return nil, err
 	}
-	p, err := s.cfg.start(want, epoch, s.version)
+	p, err := s.cfg.start(want, epoch, s.version, hot)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,161 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sluice.io/sluice/test/cluster/machine"
+)
+
+// run boots the machines and starts all components; it returns when every node is
+// Ready and DNS answers. What doesn't wait for each other starts together.
+func (c *Cluster) run(ctx context.Context) error {
+	if err := c.writeCorefile(); err != nil {
+		return err
+	}
+	g, together := errgroup.WithContext(ctx)
+	apiUp := make(chan struct{})
+	g.Go(func() error { return c.runControl(together, apiUp) })
+	for i := 1; i <= c.cfg.Nodes; i++ {
+		g.Go(func() error { return c.runNode(together, i, apiUp) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return c.awaitNodes(ctx)
+}
+
+// runControl boots the control plane and starts what it runs. It closes apiUp
+// when the API server serves.
+func (c *Cluster) runControl(ctx context.Context, apiUp chan<- struct{}) error {
+	if err := c.boot(ctx, controlName, nil, nil); err != nil {
+		return err
+	}
+	for _, comp := range c.controlPlane() {
+		if err := c.start(ctx, comp); err != nil {
+			return err
+		}
+		if comp.name == "apiserver" {
+			c.progress.say("API server serves")
+			close(apiUp)
+		}
+	}
+	c.progress.say("control plane runs, DNS answers")
+	return nil
+}
+
+// runNode boots node i, starts what it runs, and loads the images.
+func (c *Cluster) runNode(ctx context.Context, i int, apiUp <-chan struct{}) error {
+	name := nodeName(i)
+	if err := c.writeNode(i); err != nil {
+		return err
+	}
+	if err := c.boot(ctx, name, nodePrivate, nodeShown); err != nil {
+		return err
+	}
+	comps := c.nodeComponents(i)
+	if err := c.start(ctx, comps[0]); err != nil {
+		return err
+	}
+	if err := c.importImage(ctx, name, c.state.Programs["image pause"]); err != nil {
+		return err
+	}
+	// A kubelet that finds no API server tries again after a while only.
+	select {
+	case <-apiUp:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for _, comp := range comps[1:] {
+		if err := c.start(ctx, comp); err != nil {
+			return err
+		}
+	}
+	for _, image := range c.cfg.Images {
+		if image == "pause" {
+			continue
+		}
+		if err := c.importImage(ctx, name, c.state.Programs["image "+image]); err != nil {
+			return err
+		}
+	}
+	c.progress.say("%s runs, with %d images", name, len(c.cfg.Images))
+	return nil
+}
+
+func (c *Cluster) boot(ctx context.Context, name string, private []string, shown map[string]string) error {
+	var cgroups []string
+	for _, dir := range c.state.Cgroups {
+		cgroups = append(cgroups, filepath.Join(dir, name))
+	}
+	_, err := machine.Boot(ctx, c.state.Programs["machine"], machine.Spec{
+		Hostname: name, Dir: c.dir(name), Netns: c.place(name).Netns, Cgroups: cgroups, Private: private, Shown: shown,
+	})
+	return err
+}
+
+// LoadImage imports an image's archive on each node.
+func (c *Cluster) LoadImage(ctx context.Context, archive string) error {
+	path, err := filepath.Abs(archive)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return err
+	}
+	if strings.HasPrefix(path, "/run/") {
+		return fmt.Errorf("%s: nodes have a /run of their own: put the archive elsewhere", path)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for i := 1; i <= c.cfg.Nodes; i++ {
+		g.Go(func() error { return c.importImage(ctx, nodeName(i), path) })
+	}
+	return g.Wait()
+}
+
+func (c *Cluster) importImage(ctx context.Context, node, path string) error {
+	_, err := c.machine(node).Run(ctx, hostPrograms["ctr"], "-a", containerdSocket, "-n", "k8s.io", "images", "import", path)
+	if err != nil {
+		return fmt.Errorf("import %s: %w", filepath.Base(path), err)
+	}
+	return nil
+}
+
+// awaitNodes waits until all nodes take pods.
+func (c *Cluster) awaitNodes(ctx context.Context) error {
+	var kubelets []component
+	for i := 1; i <= c.cfg.Nodes; i++ {
+		kubelets = append(kubelets, c.nodeComponents(i)[1])
+	}
+	if err := c.await(ctx, "all nodes to be Ready", 3*time.Minute, c.nodesReady, kubelets...); err != nil {
+		return err
+	}
+	c.progress.say("%d nodes are Ready", c.cfg.Nodes)
+	return nil
+}
+
+// nodesReady looks at all nodes, and at what a first pod needs.
+func (c *Cluster) nodesReady(ctx context.Context) error {
+	var nodes nodeList
+	if err := c.Get(ctx, "/api/v1/nodes", &nodes); err != nil {
+		return err
+	}
+	var errs []error
+	if len(nodes.Items) < c.cfg.Nodes {
+		errs = append(errs, fmt.Errorf("%d of %d nodes are registered", len(nodes.Items), c.cfg.Nodes))
+	}
+	for _, n := range nodes.Items {
+		errs = append(errs, n.ready())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return c.Get(ctx, "/api/v1/namespaces/default/serviceaccounts/default", nil)
+}

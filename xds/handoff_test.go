@@ -3,6 +3,8 @@ package xds_test
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,5 +50,53 @@ func TestHandoff(t *testing.T) {
 	// What a pod dials itself is refused.
 	if resp, body, err := a.try(a.client(false), "http://127.0.0.1:15001/"); err == nil {
 		t.Errorf("a connection to the redirect port was answered: %d %s", resp.StatusCode, body)
+	}
+}
+
+// TestSharedNamespace: workloads of one network namespace share a listener, which
+// is there before the one that it was made from has left.
+func TestSharedNamespace(t *testing.T) {
+	l, d := newLab(t), model.NewDelta()
+	frontend(d, "web", "", []string{"10.96.9.1"}, to("/", weighted("one", 1)))
+	other := *l.client
+	other.key.Name, other.mount = "later", filepath.Join(l.dir, "netns/blue/default/later-1")
+	l.mount("/var/run/netns/"+l.client.netns, other.mount)
+	d.Workloads[other.key] = other.workload()
+	l.run(t, d)
+	mounts := func() (out []string) {
+		for _, m := range []string{l.client.mount, other.mount} {
+			if strings.Contains(l.admin("/listeners"), m+"::") {
+				out = append(out, m)
+			}
+		}
+		return out
+	}
+	asked := func(when string) {
+		for range 20 {
+			if resp, body := l.client.get("http://10.96.9.1/"); resp.StatusCode != 200 {
+				t.Fatalf("%s: %s %s", when, resp.Status, body)
+			}
+		}
+	}
+	asked("with both")
+	if got := mounts(); !slices.Equal(got, []string{l.client.mount}) {
+		t.Errorf("listeners: %v", got)
+	}
+	d = model.NewDelta()
+	d.Workloads[l.client.key] = nil
+	l.apply(d)
+	l.unmount(l.client.mount)
+	asked("with the later one")
+	if got := mounts(); !slices.Equal(got, []string{other.mount}) {
+		t.Errorf("listeners: %v", got)
+	}
+	d = model.NewDelta()
+	d.Workloads[other.key] = nil
+	l.apply(d)
+	if got := mounts(); len(got) > 0 {
+		t.Errorf("listeners: %v", got)
+	}
+	if r := l.rejected(); len(r) > 0 {
+		t.Errorf("rejected: %v", r)
 	}
 }

@@ -25,7 +25,7 @@ type plan struct {
 	dests     map[string]*destination
 	usedBy    map[model.BackendKey]map[string]bool
 	pods      map[model.WorkloadKey]*model.Workload
-	mounts    map[string]map[model.WorkloadKey]bool
+	spaces    map[uint64]*space
 	leaving   leaving
 	begun     bool
 }
@@ -52,7 +52,8 @@ type leaving struct {
 	dests     []string
 	routes    map[string]bool
 	workloads map[model.WorkloadKey]bool
-	mounts    map[string]map[model.WorkloadKey]bool
+	moved     map[residence]bool
+	mounts    map[string]bool
 }
 
 func newLeaving() leaving {
@@ -63,7 +64,8 @@ func newLeaving() leaving {
 		endpoints: map[model.BackendKey]bool{},
 		routes:    map[string]bool{},
 		workloads: map[model.WorkloadKey]bool{},
-		mounts:    map[string]map[model.WorkloadKey]bool{},
+		moved:     map[residence]bool{},
+		mounts:    map[string]bool{},
 	}
 }
 
@@ -77,7 +79,7 @@ func newPlan(o translate.Options) *plan {
 		dests:     map[string]*destination{},
 		usedBy:    map[model.BackendKey]map[string]bool{},
 		pods:      map[model.WorkloadKey]*model.Workload{},
-		mounts:    map[string]map[model.WorkloadKey]bool{},
+		spaces:    map[uint64]*space{},
 		leaving:   newLeaving(),
 	}
 }
@@ -132,9 +134,7 @@ func (p *plan) grow(d *model.Delta) *change {
 	for name := range touched {
 		p.cluster(name, c)
 	}
-	for k, w := range d.Workloads {
-		p.workload(k, w, c)
-	}
+	p.workloads(d.Workloads, c)
 	return c
 }
 
@@ -315,35 +315,4 @@ func (p *plan) listen(vip netip.AddrPort, c *change) {
 		return
 	}
 	c.put(listeners, translate.VIPName(vip), translate.VIP(vip, fs, p.opts), fs[0].Origin)
-}
-
-// workload makes the listener in a workload's network namespace. Workloads that
-// share the network namespace share the listener.
-func (p *plan) workload(k model.WorkloadKey, w *model.Workload, c *change) {
-	old := p.pods[k]
-	if w == nil || w.Place == nil || w.Place.Mount == "" {
-		if old != nil {
-			p.leaving.workloads[k] = true
-		}
-		return
-	}
-	delete(p.leaving.workloads, k)
-	mount := w.Place.Mount
-	if old != nil && old.Place.Mount != mount {
-		p.leaveMount(old.Place.Mount, k)
-	}
-	p.pods[k] = w
-	delete(p.leaving.mounts[mount], k)
-	if p.mounts[mount] == nil {
-		p.mounts[mount] = map[model.WorkloadKey]bool{}
-		c.put(listeners, mount, translate.Pod(mount), w.Origin)
-	}
-	p.mounts[mount][k] = true
-}
-
-func (p *plan) leaveMount(mount string, k model.WorkloadKey) {
-	if p.leaving.mounts[mount] == nil {
-		p.leaving.mounts[mount] = map[model.WorkloadKey]bool{}
-	}
-	p.leaving.mounts[mount][k] = true
 }

@@ -168,6 +168,44 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
+// TestSharedPlace: of the workloads in one network namespace the first by name is
+// the one that the listener is made from, whoever came first; the next is there
+// before it goes.
+func TestSharedPlace(t *testing.T) {
+	s, c := synced(t)
+	at := func(name string, cookie uint64) *model.Delta {
+		d, k := model.NewDelta(), model.WorkloadKey{Namespace: "blue", Name: name}
+		d.Workloads[k] = nil
+		if cookie != 0 {
+			d.Workloads[k] = &model.Workload{Key: k, Place: &model.Place{Cookie: cookie, Mount: fmt.Sprintf("/%s-%d", name, cookie)}}
+		}
+		return d
+	}
+	for _, step := range []struct {
+		name      string
+		cookie    uint64
+		set, gone string
+	}{
+		{"b", 7, "/b-7", ""}, {"c", 7, "", ""}, {"a", 7, "/a-7", "/b-7"},
+		{"a", 8, "/a-8 /b-7", "/a-7"}, {"b", 0, "/c-7", "/b-7"}, {"a", 7, "/a-7", "/a-8 /c-7"},
+		{"a", 0, "/c-7", "/a-7"}, {"c", 0, "", "/c-7"},
+	} {
+		d := at(step.name, step.cookie)
+		wait := going(t, s.Prepare, d)
+		if step.set != "" {
+			c.expect(lds, strings.Fields(step.set), nil)
+		}
+		wait()
+		c.quiet()
+		wait = going(t, s.Retire, d)
+		if step.gone != "" {
+			c.expect(lds, nil, strings.Fields(step.gone))
+		}
+		wait()
+		c.quiet()
+	}
+}
+
 // TestOneChange: what crosses the stream is what changed, and nothing if nothing did.
 func TestOneChange(t *testing.T) {
 	s, c := synced(t)

@@ -83,26 +83,6 @@ func (p *plan) dropFrontend(k model.FrontendKey, l *leaving, c *change) {
 	}
 }
 
-func (p *plan) dropWorkloads(l *leaving, c *change) {
-	for k := range l.workloads {
-		mount := p.pods[k].Place.Mount
-		if l.mounts[mount] == nil {
-			l.mounts[mount] = map[model.WorkloadKey]bool{}
-		}
-		l.mounts[mount][k] = true
-		delete(p.pods, k)
-	}
-	for mount, keys := range l.mounts {
-		for k := range keys {
-			delete(p.mounts[mount], k)
-		}
-		if len(keys) > 0 && len(p.mounts[mount]) == 0 {
-			delete(p.mounts, mount)
-			c.remove(listeners, mount)
-		}
-	}
-}
-
 // release counts one use of a destination less, and removes it with the last.
 func (p *plan) release(name string, c *change) {
 	d := p.dests[name]

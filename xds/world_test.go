@@ -119,6 +119,7 @@ type pod struct {
 	mount  string
 	v4, v6 netip.Addr
 	key    model.WorkloadKey
+	cookie uint64
 }
 
 // pod makes one, mounted as the workload namespace/name.
@@ -136,7 +137,7 @@ func (w *world) pod(namespace, name string) *pod {
 		t: w.t, netns: fmt.Sprintf("%s-%d", w.id, w.pods),
 		v4:  netip.MustParseAddr(fmt.Sprintf("10.77.0.%d", w.pods)),
 		v6:  netip.MustParseAddr(fmt.Sprintf("fd00:77::%d", w.pods)),
-		key: model.WorkloadKey{Namespace: namespace, Name: name},
+		key: model.WorkloadKey{Namespace: namespace, Name: name}, cookie: uint64(w.pods),
 	}
 	port := fmt.Sprintf("p%d", w.pods)
 	w.run("ip", "netns", "add", p.netns)
@@ -176,6 +177,13 @@ func (w *world) mount(from, to string) {
 	w.t.Cleanup(func() { unix.Unmount(to, unix.MNT_DETACH) })
 }
 
+func (w *world) unmount(path string) {
+	w.t.Helper()
+	if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func (w *world) run(name string, args ...string) {
 	w.t.Helper()
 	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
@@ -185,7 +193,7 @@ func (w *world) run(name string, args ...string) {
 
 // workload is the pod as the mesh knows it.
 func (p *pod) workload() *model.Workload {
-	return &model.Workload{Key: p.key, ServiceAccount: "default", Place: &model.Place{Cookie: 1, Mount: p.mount}}
+	return &model.Workload{Key: p.key, ServiceAccount: "default", Place: &model.Place{Cookie: p.cookie, Mount: p.mount}}
 }
 
 // in runs f on a thread inside the pod's network namespace.

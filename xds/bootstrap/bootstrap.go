@@ -132,12 +132,16 @@ func xdsServer(socket string) (*clusterv3.Cluster, error) {
 	}, err
 }
 
+// maxRegexSize is the size of a compiled regular expression that Envoy takes, in
+// RE2's instructions. Package resolve refuses larger ones before Envoy would.
+const maxRegexSize = 5000
+
 // runtimeLayers lifts the limit of 100 on the size of compiled regular
 // expressions: RE2 is linear, and [a-z]{1,200} is no attack.
 func runtimeLayers() (*bootstrapv3.LayeredRuntime, error) {
 	values, err := structpb.NewStruct(map[string]any{
-		"re2.max_program_size.error_level": 5000,
-		"re2.max_program_size.warn_level":  5000,
+		"re2.max_program_size.error_level": maxRegexSize,
+		"re2.max_program_size.warn_level":  maxRegexSize,
 	})
 	return &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{
 		{Name: "sluice", LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: values}},

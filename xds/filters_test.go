@@ -225,11 +225,25 @@ func TestPatience(t *testing.T) {
 			t.Errorf("%d after %d calls: a client steers Envoy's retries", resp.StatusCode, calls.Load())
 		}
 	}, rule(func(*model.HTTPRule) {}))
+	halfDead := to("/", weighted("half dead", 1))
+	halfDead.Rule.Retry = retry(2)
 	l.add(d, "dead endpoint", func(t *testing.T, url string) {
 		for range 30 {
 			if resp, _ := l.client.get(url); resp.StatusCode != 200 {
 				t.Fatalf("%s: an endpoint that refuses connections was not passed by", resp.Status)
 			}
+		}
+	}, halfDead)
+	// Without retries asked for the dead one may be tried again: one of eight fails.
+	l.add(d, "dead endpoint, no retry asked", func(t *testing.T, url string) {
+		var served int
+		for range 60 {
+			if resp, _ := l.client.get(url); resp.StatusCode == 200 {
+				served++
+			}
+		}
+		if served < 40 {
+			t.Errorf("%d of 60 requests were served: what was not sent was not sent again", served)
 		}
 	}, to("/", weighted("half dead", 1)))
 	l.run(t, d)

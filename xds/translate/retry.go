@@ -35,12 +35,12 @@ func given(d *time.Duration) time.Duration {
 }
 
 // unsent repeats attempts that the endpoint cannot have seen: the connection
-// failed, the stream was refused, or it broke before the request was written.
+// failed, the stream was refused, or it broke before the request was written. It
+// does not look for another endpoint: nobody asked for retries, and to remember
+// where a request has been costs each request, failed or not.
 var unsent = &routev3.RetryPolicy{
-	RetryOn:                       "connect-failure,refused-stream,reset-before-request",
-	NumRetries:                    u32(2),
-	RetryHostPredicate:            elsewhere,
-	HostSelectionRetryMaxAttempts: 5,
+	RetryOn:    "connect-failure,refused-stream,reset-before-request",
+	NumRetries: u32(2),
 }
 
 // elsewhere prefers endpoints that have not failed this request yet.

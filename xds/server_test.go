@@ -138,15 +138,11 @@ func TestFamilies(t *testing.T) {
 	settle(t, s, d)
 	c.quiet()
 
+	have := []netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:80")}
 	for _, e := range []struct{ addr, news string }{{"10.0.0.9:80", one}, {"[fd00::9]:80", one + "/IPv6"}} {
+		have = append(have, netip.MustParseAddrPort(e.addr))
 		d := model.NewDelta()
-		k := backend("one")
-		have := []model.Endpoint{{Addr: netip.MustParseAddrPort("10.0.0.1:80")}, {Addr: netip.MustParseAddrPort(e.addr)}}
-		d.Endpoints[k] = &model.Endpoints{Key: k, Endpoints: have}
-		if e.news == one+"/IPv6" { // what came first stays
-			d.Endpoints[k].Endpoints = append(have, model.Endpoint{Addr: netip.MustParseAddrPort("10.0.0.9:80")})
-			slices.SortFunc(d.Endpoints[k].Endpoints, func(a, b model.Endpoint) int { return a.Addr.Compare(b.Addr) })
-		}
+		service(d, "one", model.AppAuto, have...)
 		wait := going(t, s.Prepare, d)
 		c.expect(eds, []string{e.news}, nil)
 		wait()

@@ -157,6 +157,8 @@ func TestWebSocket(t *testing.T) {
 			return
 		}
 		defer c.Close()
+		// The end of the client's connection may be lost with the pods' namespaces.
+		defer context.AfterFunc(t.Context(), func() { c.Close() })()
 		fmt.Fprint(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 		io.Copy(c, buf)
 	}))

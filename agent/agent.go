@@ -122,7 +122,7 @@ func New(cfg Config) (*Agent, error) {
 		log:      cfg.Log.With("part", "agent"),
 		folder:   folder,
 		resolver: resolve.New(),
-		registry: netns.New(cfg.NetnsDir(), cfg.Log.With("part", "netns")),
+		registry: netns.New(cfg.NetnsDir(), cfg.CgroupRoot, cfg.Log.With("part", "netns")),
 		server:   server,
 		proxy:    server,
 		envoy: envoy.New(envoy.Config{

@@ -34,7 +34,11 @@ func (a *Agent) loop(ctx context.Context) error {
 		case err := <-watch:
 			return err
 		case b := <-a.batches:
+			began := time.Now()
 			a.change(ctx, a.resolve(b))
+			if len(b.Changed) > 0 {
+				a.log.Info("folder changed", "objects", len(b.Changed), "took", time.Since(began).Round(time.Microsecond))
+			}
 			quiet.Reset(quietInterval)
 		case <-a.refresh:
 			d := model.NewDelta()
@@ -65,7 +69,9 @@ func (a *Agent) deliver(ctx context.Context) func(source.Batch) {
 // the folder: Envoy first, then the kernel, then what neither needs any more.
 func (a *Agent) start(ctx context.Context) error {
 	began := time.Now()
-	d := a.resolve(a.folder.Load())
+	loaded := a.folder.Load()
+	a.log.Info("folder read", "objects", len(loaded.Changed), "problems", len(loaded.Problems), "took", time.Since(began).Round(time.Millisecond))
+	d := a.resolve(loaded)
 	a.state.apply(d)
 	mesh := a.state.mesh()
 	a.awaitEnvoy(ctx)
@@ -101,7 +107,9 @@ func (a *Agent) awaitEnvoy(ctx context.Context) {
 // resolve turns a batch of changed objects into what changes in the mesh.
 // Objects that only moved in their files wait until the input is quiet.
 func (a *Agent) resolve(b source.Batch) *model.Delta {
-	a.state.setProblems(b.Problems)
+	if b.Problems != nil {
+		a.tellProblems(a.state.setProblems(b.Problems), b.Problems)
+	}
 	for ref := range b.Changed {
 		delete(a.moved, ref)
 	}
@@ -120,7 +128,7 @@ func (a *Agent) settle() *model.Delta {
 
 func (a *Agent) update(changed map[model.ObjectRef]*source.Object) *model.Delta {
 	r := a.resolver.Update(changed)
-	a.state.setStatuses(r.Statuses)
+	a.tellConditions(a.state.setStatuses(r.Statuses), r.Statuses)
 	if len(r.Delta.Workloads) > 0 {
 		declared := r.Delta.Workloads
 		a.state.declare(declared)

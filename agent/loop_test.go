@@ -63,7 +63,7 @@ func newTestAgent(t *testing.T) (*Agent, *journal) {
 	j := &journal{}
 	log := slog.New(slog.DiscardHandler)
 	return &Agent{
-		log: log, state: newState(), resolver: resolve.New(), registry: netns.New(t.TempDir(), log), proxy: j, kernel: j,
+		log: log, state: newState(), resolver: resolve.New(), registry: netns.New(t.TempDir(), "", log), proxy: j, kernel: j,
 		moved: map[model.ObjectRef]*source.Object{}, leaving: model.NewDelta(), due: model.NewDelta(), begun: true,
 	}, j
 }

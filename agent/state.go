@@ -64,19 +64,24 @@ func (s *state) declare(w map[model.WorkloadKey]*model.Workload) {
 	keep(s.declared, w)
 }
 
-func (s *state) setStatuses(changed map[model.ObjectRef]*model.Status) {
+// setStatuses takes changed statuses in, and returns what they were.
+func (s *state) setStatuses(changed map[model.ObjectRef]*model.Status) (was map[model.ObjectRef]*model.Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	was = make(map[model.ObjectRef]*model.Status, len(changed))
+	for ref := range changed {
+		was[ref] = s.statuses[ref]
+	}
 	keep(s.statuses, changed)
+	return was
 }
 
-func (s *state) setProblems(p []source.Problem) {
-	if p == nil {
-		return
-	}
+// setProblems takes the input's problems in, and returns the former ones.
+func (s *state) setProblems(p []source.Problem) (was []source.Problem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.problems = p
+	was, s.problems = s.problems, p
+	return was
 }
 
 func (s *state) setLost(lost map[model.WorkloadKey]error) {

@@ -2,12 +2,14 @@ package agent
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"sluice.io/sluice/envoy"
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/netns"
 	"sluice.io/sluice/source"
 	"sluice.io/sluice/xds"
 )
@@ -115,7 +117,7 @@ func (s *state) describe(st *Status) {
 	st.Counts.Declared = len(s.declared)
 	st.Problems = slices.Clone(s.problems)
 	for key, err := range s.lost {
-		p := source.Problem{Message: err.Error()}
+		p := source.Problem{Message: err.Error(), Warning: errors.Is(err, netns.ErrAbsent)}
 		if w := s.declared[key]; w != nil {
 			p.Object, p.File, p.Line = w.Origin.Object, w.Origin.File, w.Origin.Line
 		}

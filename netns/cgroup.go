@@ -13,12 +13,16 @@ import (
 )
 
 // cgroupDir resolves a declared cgroup: absolute, or relative to where the
-// cgroup2 hierarchy is mounted.
+// cgroup2 hierarchy is mounted, as /proc/PID/cgroup shows it.
 func cgroupDir(declared string) (string, error) {
 	if filepath.IsAbs(declared) {
 		var fs unix.Statfs_t
-		if unix.Statfs(declared, &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC {
+		is := unix.Statfs(declared, &fs) == nil
+		if is && fs.Type == unix.CGROUP2_SUPER_MAGIC {
 			return filepath.Clean(declared), nil
+		}
+		if is {
+			return "", fmt.Errorf("%s is not in the cgroup2 hierarchy", declared)
 		}
 	}
 	root, err := cgroupRoot()
@@ -79,7 +83,7 @@ func cgroupNetns(dir string, was identity) (path string, cgroup uint64, err erro
 	}
 	switch {
 	case path == "":
-		return "", 0, fmt.Errorf("a process in cgroup %s is %w", dir, ErrAbsent)
+		return "", 0, fmt.Errorf("the first process of cgroup %s is %w", dir, ErrAbsent)
 	case ambiguous:
 		return "", 0, fmt.Errorf("the processes of cgroup %s are in different network namespaces: declare one cgroup for each", dir)
 	}
@@ -107,4 +111,19 @@ func cgroupPIDs(dir string) ([]string, error) {
 		return nil, fmt.Errorf("list the processes of cgroup %s: %w", dir, err)
 	}
 	return pids, nil
+}
+
+// below tells whether a cgroup is another one, or below it; by what they are, as
+// a hierarchy may be mounted in several places.
+func below(dir, top string) bool {
+	want, err := stat(top)
+	if err != nil {
+		return false
+	}
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if is, err := stat(dir); err == nil && is == want {
+			return true
+		}
+	}
+	return false
 }

@@ -178,7 +178,7 @@ func TestCgroupCannotLeave(t *testing.T) {
 		if got := r.Refresh(); len(got) != 0 || r.stale() {
 			t.Errorf("after processes in other network namespaces: %v, %v", got, r.Problems())
 		}
-		next := New(mounts, nil)
+		next := New(mounts, "", nil)
 		if got := next.Update(declare(w))[w.Key]; got == nil || *got.Place != *first.Place {
 			t.Errorf("the next run: %+v, want %+v; %v", got, first.Place, next.Problems())
 		}
@@ -237,4 +237,36 @@ func TestCgroupIsNoticed(t *testing.T) {
 	eventually(t, "found", change(true))
 	stop()
 	eventually(t, "lost", change(false))
+}
+
+// TestCgroupOutsideIsNamed: the programs do not reach it, so it must not count
+// as found.
+func TestCgroupOutsideIsNamed(t *testing.T) {
+	needRoot(t)
+	inside, declared := newCgroup(t)
+	outside, _ := newCgroup(t)
+	process(t, inside, false)
+	process(t, outside, false)
+	_, mounts := newRegistry(t)
+	r := New(mounts, inside, nil)
+	all := changes{}
+	for name, cgroup := range map[string]string{
+		"same": inside, "relative": declared, "outside": outside, "not-yet": inside + "/later", "elsewhere": "/proc",
+	} {
+		w := byCgroup(name, cgroup)
+		all[w.Key] = w
+	}
+	placed := r.Update(all)
+	for name, want := range map[string]string{
+		"outside": "is outside of " + inside, "not-yet": "not there yet", "elsewhere": "/proc is not in the cgroup2 hierarchy",
+	} {
+		key := byCgroup(name, "").Key
+		if err := r.Problems()[key]; err == nil || !strings.Contains(err.Error(), want) || placed[key] != nil {
+			t.Errorf("%s: problem %v, want %q; placed %v", name, err, want, placed[key])
+		}
+	}
+	// "same" and "relative" are one place: one of them has it.
+	if len(placed) != 1 {
+		t.Errorf("placed are %v, want one", placed)
+	}
 }

@@ -19,6 +19,10 @@ var (
 	ErrNotNetns = errors.New("not a network namespace")
 	// ErrNodeNetns: the declared path is the node's own network namespace.
 	ErrNodeNetns = errors.New("the node's own network namespace")
+	// ErrOutside: the declared cgroup is not below the one that is steered.
+	ErrOutside = errors.New("outside of")
+	// ErrLoopbackDown: the workload is placed, but Envoy cannot listen in it.
+	ErrLoopbackDown = errors.New("its loopback is down")
 	// ErrTaken: another workload has this place.
 	ErrTaken = errors.New("declared twice")
 )

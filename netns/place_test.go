@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -148,7 +149,7 @@ func TestNextRunTakesOver(t *testing.T) {
 	}
 	id := mountID(t, placed[a.Key].Place.Mount)
 	ip(t, "netns", "del", nameB) // while nobody looks
-	next := New(dir, nil)
+	next := New(dir, "", nil)
 	again := next.Update(changes{a.Key: a, b.Key: b})
 	if got := again[a.Key]; got == nil || *got.Place != *placed[a.Key].Place {
 		t.Errorf("placed again: %+v, was %+v", got, placed[a.Key])
@@ -239,4 +240,42 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestLoopback: as long as it is down there is a problem; when it comes up, Run
+// notifies, and the workload is told once more.
+func TestLoopback(t *testing.T) {
+	needRoot(t)
+	r, _ := newRegistry(t)
+	name := unique()
+	w := workload("cart", netnsAdd(t, name))
+	placed := r.Update(declare(w))[w.Key]
+	if err := r.Problems()[w.Key]; placed == nil || !errors.Is(err, ErrLoopbackDown) {
+		t.Fatalf("placed %v, problem %v", placed, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	again := make(chan changes, 1)
+	done := make(chan error, 1)
+	go func() {
+		done <- r.Run(ctx, func() {
+			if got := r.Refresh(); len(got) > 0 {
+				again <- got
+			}
+		})
+	}()
+	ip(t, "-n", name, "link", "set", "lo", "up")
+	if got := (<-again)[w.Key]; got != placed {
+		t.Errorf("told again is %+v, want %+v", got, placed)
+	}
+	if len(r.Problems()) != 0 {
+		t.Errorf("problems stay: %v", r.Problems())
+	}
+	if got := r.Refresh(); len(got) != 0 {
+		t.Errorf("told a third time: %v", got)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }

@@ -16,6 +16,7 @@ import (
 // Its methods are safe for concurrent use.
 type Registry struct {
 	mounts  mounts
+	top     string // the cgroup whose processes can be steered; empty: all
 	log     *slog.Logger
 	changed signal // wakes Run when there is something new to watch
 
@@ -30,16 +31,18 @@ type Registry struct {
 type placement struct {
 	workload *model.Workload // with its Place
 	found    identity
+	loopback bool // was up when it was last looked at
 }
 
-// New returns a registry that mounts network namespaces below dir. It touches
+// New returns a registry that mounts network namespaces below dir, and refuses
+// cgroups that are not below the cgroup top; none when that is empty. It touches
 // nothing yet.
-func New(dir string, log *slog.Logger) *Registry {
+func New(dir, top string, log *slog.Logger) *Registry {
 	if log == nil {
 		log = slog.Default()
 	}
 	return &Registry{
-		mounts: mounts{dir: dir}, log: log,
+		mounts: mounts{dir: dir}, top: top, log: log,
 		declared: map[model.WorkloadKey]*model.Workload{},
 		placed:   map[model.WorkloadKey]*placement{},
 		problems: map[model.WorkloadKey]error{},
@@ -78,7 +81,8 @@ func (r *Registry) Refresh() map[model.WorkloadKey]*model.Workload {
 	return r.look(slices.SortedFunc(maps.Keys(r.declared), byName))
 }
 
-// Problems says why workloads are not placed.
+// Problems says why workloads are not placed, or of those that are, what they
+// lack: [ErrLoopbackDown].
 func (r *Registry) Problems() map[model.WorkloadKey]error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -102,7 +106,42 @@ func (r *Registry) look(keys []model.WorkloadKey) map[model.WorkloadKey]*model.W
 	for _, key := range present {
 		r.problem(key, r.place(key, out))
 	}
+	for _, key := range keys {
+		if p := r.placed[key]; p != nil {
+			r.watchLoopback(key, p, out)
+		}
+	}
 	return out
+}
+
+// watchLoopback tells as long as a workload's loopback is down, and then returns
+// the workload once more: its listener can be made now.
+func (r *Registry) watchLoopback(key model.WorkloadKey, p *placement, out map[model.WorkloadKey]*model.Workload) {
+	if !p.loopback && p.loopbackUp() {
+		p.loopback = true
+		out[key] = p.workload
+		r.log.Info("the workload's loopback is up", "workload", key)
+	}
+	if p.loopback {
+		delete(r.problems, key)
+		return
+	}
+	err := fmt.Errorf("%w: what needs Envoy fails until it is up: `nsenter --net=%s ip link set lo up`", ErrLoopbackDown, p.workload.Place.Mount)
+	if r.problems[key] == nil {
+		// Usually for a moment only: whoever made the namespace is at it.
+		r.log.Info("waiting for the workload's loopback", "workload", key, "err", err)
+	}
+	r.problems[key] = err
+}
+
+func (p *placement) loopbackUp() bool {
+	netns, _, err := openNetns(p.workload.Place.Mount)
+	if err != nil {
+		return false
+	}
+	defer netns.Close()
+	now, err := inspect(netns)
+	return err == nil && now.loopback
 }
 
 // stays tells whether a workload is where it was; its description may differ.
@@ -156,7 +195,7 @@ func (r *Registry) place(key model.WorkloadKey, out map[model.WorkloadKey]*model
 	if err := checkNames(w); err != nil {
 		return err
 	}
-	f, err := find(w, r.mounts.earlier(w))
+	f, err := r.find(w)
 	if err != nil {
 		return err
 	}
@@ -170,12 +209,31 @@ func (r *Registry) place(key model.WorkloadKey, out map[model.WorkloadKey]*model
 	}
 	placed := *w
 	placed.Place = &f.place
-	r.placed[key] = &placement{workload: &placed, found: f.identity}
+	r.placed[key] = &placement{workload: &placed, found: f.identity, loopback: f.loopback}
 	out[key] = &placed
 	r.log.Info("workload found", "workload", key, "netns", f.place.Cookie, "cgroup", f.place.CgroupID)
-	if !f.loopback {
-		r.log.Warn("the workload's loopback is down: what needs Envoy fails until it is up", "workload", key,
-			"fix", "nsenter --net="+f.place.Mount+" ip link set lo up")
+	return nil
+}
+
+// find finds a workload that can be steered.
+func (r *Registry) find(w *model.Workload) (*found, error) {
+	if err := r.withinTop(w); err != nil {
+		return nil, err
+	}
+	return find(w, r.mounts.earlier(w))
+}
+
+// withinTop refuses a cgroup to whose processes the programs are not attached.
+func (r *Registry) withinTop(w *model.Workload) error {
+	if r.top == "" || w.Cgroup == "" {
+		return nil
+	}
+	dir, err := cgroupDir(w.Cgroup)
+	if err != nil {
+		return err
+	}
+	if !below(dir, r.top) {
+		return fmt.Errorf("%s is %w %s: its processes would never be steered; declare a cgroup below it, or start with another --cgroup-root", dir, ErrOutside, r.top)
 	}
 	return nil
 }

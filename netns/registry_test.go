@@ -54,7 +54,7 @@ func newRegistry(t *testing.T) (*Registry, string) {
 			t.Error(err)
 		}
 	})
-	return New(dir, nil), dir
+	return New(dir, "", nil), dir
 }
 
 func workload(name, path string) *model.Workload {
@@ -135,8 +135,8 @@ func TestFoundLostAndReplaced(t *testing.T) {
 	if want := fmt.Sprintf("%s/shop/sa/cart-%d", dir, first.Cookie); first.Mount != want || first.CgroupID != 0 {
 		t.Errorf("placed at %+v, want mount %s", first, want)
 	}
-	if len(r.Problems()) != 0 {
-		t.Errorf("problems of a placed workload: %v", r.Problems())
+	if err := r.Problems()[w.Key]; !errors.Is(err, ErrLoopbackDown) {
+		t.Errorf("problem of a placed workload: %v", err)
 	}
 
 	ip(t, "netns", "del", name)

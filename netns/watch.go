@@ -17,6 +17,10 @@ import (
 // no event tells of, such as /proc/PID/ns/net.
 const recheck = 2 * time.Second
 
+// recheckSoon is the same while a loopback is down: no event tells of it, and
+// it comes up a moment after its network namespace was made.
+const recheckSoon = 100 * time.Millisecond
+
 // Run watches until ctx is done, and calls notify when Refresh would return
 // something. A network namespace appears by a mount, which inotify does not
 // tell of (it tells of the empty file that is mounted upon, too early): so the
@@ -40,7 +44,7 @@ func (r *Registry) Run(ctx context.Context, notify func()) error {
 		if r.stale() {
 			notify()
 		}
-		if err := w.wait(recheck); err != nil {
+		if err := w.wait(r.pause()); err != nil {
 			return fmt.Errorf("watch network namespaces: %w", err)
 		}
 	}
@@ -61,6 +65,18 @@ func (r *Registry) watched() (netns, cgroups []string) {
 	return netns, cgroups
 }
 
+// pause is how long to wait for an event.
+func (r *Registry) pause() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.placed {
+		if !p.loopback {
+			return recheckSoon
+		}
+	}
+	return recheck
+}
+
 // stale tells whether a workload is not what it was when it was last looked at.
 func (r *Registry) stale() bool {
 	r.mu.Lock()
@@ -77,10 +93,10 @@ func (r *Registry) differs(key model.WorkloadKey) bool {
 	w := r.declared[key]
 	if p := r.placed[key]; p != nil {
 		now, err := identify(w, p.found)
-		return err != nil || now != p.found
+		return err != nil || now != p.found || !p.loopback && p.loopbackUp()
 	}
 	// Not placed before: is what we wait for there?
-	f, err := find(w, r.mounts.earlier(w))
+	f, err := r.find(w)
 	if err != nil {
 		return false
 	}

@@ -83,10 +83,29 @@ func (c *Cluster) makeCgroups(machines []string) error {
 		if err := inheritCPUs(dir); err != nil {
 			return err
 		}
+		if len(c.state.Cgroups) == 1 { // Version 2 has the controllers.
+			if err := handOnControllers(dir); err != nil {
+				return err
+			}
+		}
 		for _, m := range machines {
 			if err := os.MkdirAll(filepath.Join(dir, m), 0o755); err != nil {
 				return fmt.Errorf("make cgroup: %w", err)
 			}
+		}
+	}
+	return nil
+}
+
+// handOnControllers makes all controllers of a group its children's, too.
+func handOnControllers(dir string) error {
+	b, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+	if err != nil {
+		return err
+	}
+	for _, name := range strings.Fields(string(b)) {
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+name), 0); err != nil {
+			return fmt.Errorf("hand on cgroup controller %s: %w", name, err)
 		}
 	}
 	return nil

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
-	"reflect"
+	"strings"
 	"time"
 
 	"sluice.io/sluice/test/cluster/build"
@@ -71,9 +72,7 @@ func (c *Cluster) find(ctx context.Context, programs map[string]string) (bool, e
 	if err != nil || st == nil || !st.Whole || !st.booted(ctx) {
 		return false, errors.Join(err, remove(c.cfg.Name))
 	}
-	mine := c.cfg
-	mine.Progress = nil
-	if !reflect.DeepEqual(mine, st.Config) || !reflect.DeepEqual(programs, st.Programs) {
+	if !c.cfg.equal(st.Config) || !maps.Equal(programs, st.Programs) {
 		return false, fmt.Errorf("cluster %s is up with another configuration or other programs: take it down first", c.cfg.Name)
 	}
 	c.state = *st
@@ -237,12 +236,15 @@ func (c *Cluster) machine(name string) *machine.Machine {
 
 func (c *Cluster) dir(name string) string { return filepath.Join(c.cfg.Dir, name) }
 
-// log is the path of a component's log; its name may have a slash.
+// log is the path of a component's log, of the folder of logs when there is none.
 func (c *Cluster) log(component string) string {
-	if component == "" {
+	switch {
+	case component == "":
 		return c.dir("log")
+	case !strings.Contains(component, "/"):
+		component = controlName + "/" + component
 	}
-	return filepath.Join(c.dir("log"), filepath.Base(filepath.Dir(component))+"-"+filepath.Base(component)+".log")
+	return filepath.Join(c.dir("log"), strings.ReplaceAll(component, "/", "-")+".log")
 }
 
 // progress prints steps with their times.

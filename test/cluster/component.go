@@ -25,7 +25,7 @@ type component struct {
 // Programs of the host, where Debian's packages have them.
 var hostPrograms = map[string]string{
 	"containerd": "/usr/bin/containerd", "ctr": "/usr/bin/ctr", "runc": "/usr/sbin/runc", "cni": "/usr/lib/cni/ptp",
-	"iptables": "/usr/sbin/iptables", "nft": "/usr/sbin/nft", "conntrack": "/usr/sbin/conntrack",
+	"iptables": "/usr/sbin/iptables", "nft": "/usr/sbin/nft",
 }
 
 // findPrograms builds what is missing and returns the paths of all programs and
@@ -142,7 +142,7 @@ func (c *Cluster) start(ctx context.Context, comp component) error {
 	if err != nil || comp.ready == nil {
 		return err
 	}
-	return c.await(ctx, comp.name+" to serve", time.Minute, comp.ready, comp)
+	return c.await(ctx, comp.name+" to serve", serveWithin, comp.ready, comp)
 }
 
 // await polls until check succeeds. It gives up when the time is over or when one
@@ -164,10 +164,18 @@ func (c *Cluster) await(ctx context.Context, what string, within time.Duration, 
 		}
 		if time.Since(said) > 10*time.Second {
 			said = time.Now()
-			c.progress.say("still waiting for %s: %v", what, err)
+			c.progress.say("still waiting for %s: %s", what, firstLine(err))
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+}
+
+// serveWithin is how long a component may take: it has taken 16 s on a busy machine.
+const serveWithin = 3 * time.Minute
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }
 
 // ended says which of the components have ended.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -113,6 +114,15 @@ func (c *Config) complete() error {
 		c.Dir = dirOf(c.Name)
 	}
 	return c.checkRanges()
+}
+
+// equal compares two configurations, but for where progress goes.
+func (c Config) equal(other Config) bool {
+	if len(c.Args) == 0 && len(other.Args) == 0 {
+		c.Args, other.Args = nil, nil
+	}
+	c.Progress, other.Progress = nil, nil
+	return reflect.DeepEqual(c, other)
 }
 
 func dirOf(name string) string { return parentDir + "/" + name }

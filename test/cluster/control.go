@@ -30,7 +30,9 @@ func (c *Cluster) controlPlane() []component {
 			"--root-ca-file", c.pki("ca.crt"),
 			"--cluster-signing-cert-file", c.pki("ca.crt"),
 			"--cluster-signing-key-file", c.pki("ca.key"),
-			"--use-service-account-credentials")...),
+			"--use-service-account-credentials",
+			// How often it looks whether a new node may take pods: 5 s unless told.
+			"--node-monitor-period=1s")...),
 		on("scheduler", nil, c.kube("kube-scheduler"), kubeconfigs("scheduler")...),
 		on("coredns", c.dnsReady, c.state.Programs["coredns"], "-conf", c.dir("Corefile")),
 	}
@@ -81,15 +83,14 @@ func (c *Cluster) apiserverArgs() []string {
 // writeCorefile configures the cluster's DNS. It runs beside the API server, and
 // pods ask it at the control plane's address: so it needs no Services to work.
 func (c *Cluster) writeCorefile() error {
-	reverse := "in-addr.arpa ip6.arpa"
 	return os.WriteFile(filepath.Join(c.cfg.Dir, "Corefile"), fmt.Appendf(nil, `.:53 {
   errors
-  kubernetes cluster.local %s {
+  kubernetes cluster.local in-addr.arpa ip6.arpa {
     kubeconfig %s
     pods insecure
     ttl 5
   }
   cache 5
 }
-`, reverse, c.kubeconfig("coredns")), 0o644)
+`, c.kubeconfig("coredns")), 0o644)
 }

@@ -20,10 +20,15 @@ const (
 	kubernetesDir    = "/etc/kubernetes"
 )
 
+// nodeLayered are the folders of the host that a node, and pods by hostPath, may
+// write to without the host or another node seeing it. /tmp and /var/tmp are
+// everybody's: archives of images come that way.
+var nodeLayered = []string{"/etc", "/opt", "/var/lib", "/var/log"}
+
 // nodePrivate are the folders that each node has for itself.
 var nodePrivate = []string{
 	"/var/lib/kubelet", "/var/lib/containerd", "/var/lib/cni", "/var/log/pods", "/var/log/containers",
-	"/etc/cni", kubernetesDir, "/opt/cni",
+	"/etc/cni", kubernetesDir,
 }
 
 // nodeShown are settings of the whole host that the kubelet and kube-proxy would

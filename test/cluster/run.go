@@ -35,7 +35,7 @@ func (c *Cluster) run(ctx context.Context) error {
 // runControl boots the control plane and starts what it runs. It closes apiUp
 // when the API server serves.
 func (c *Cluster) runControl(ctx context.Context, apiUp chan<- struct{}) error {
-	if err := c.boot(ctx, controlName, nil, nil); err != nil {
+	if err := c.boot(ctx, machine.Spec{Hostname: controlName}); err != nil {
 		return err
 	}
 	for _, comp := range c.controlPlane() {
@@ -57,11 +57,11 @@ func (c *Cluster) runNode(ctx context.Context, i int, apiUp <-chan struct{}) err
 	if err := c.writeNode(i); err != nil {
 		return err
 	}
-	if err := c.boot(ctx, name, nodePrivate, nodeShown); err != nil {
+	if err := c.bootNode(ctx, i); err != nil {
 		return err
 	}
 	comps := c.nodeComponents(i)
-	if err := c.start(ctx, comps[0]); err != nil {
+	if err := c.start(ctx, comps[0]); err != nil { // containerd
 		return err
 	}
 	if err := c.importImage(ctx, name, c.state.Programs["image pause"]); err != nil {
@@ -90,15 +90,53 @@ func (c *Cluster) runNode(ctx context.Context, i int, apiUp <-chan struct{}) err
 	return nil
 }
 
-func (c *Cluster) boot(ctx context.Context, name string, private []string, shown map[string]string) error {
-	var cgroups []string
-	for _, dir := range c.state.Cgroups {
-		cgroups = append(cgroups, filepath.Join(dir, name))
+// StopNode ends all of node i at once, as a power failure does. Its disk stays.
+func (c *Cluster) StopNode(ctx context.Context, i int) error {
+	dir := c.NodeCgroup(i)
+	if err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0); err != nil {
+		return fmt.Errorf("stop %s: %w", nodeName(i), err)
 	}
-	_, err := machine.Boot(ctx, c.state.Programs["machine"], machine.Spec{
-		Hostname: name, Dir: c.dir(name), Netns: c.place(name).Netns, Cgroups: cgroups, Private: private, Shown: shown,
+	return c.await(ctx, nodeName(i)+" to end", 30*time.Second, func(context.Context) error {
+		if pids := processesIn(dir); len(pids) > 0 {
+			return fmt.Errorf("processes %s run", pids)
+		}
+		return nil
 	})
+}
+
+// StartNode boots node i after StopNode, and returns when its components run.
+func (c *Cluster) StartNode(ctx context.Context, i int) error {
+	if err := c.bootNode(ctx, i); err != nil {
+		return err
+	}
+	for _, comp := range c.nodeComponents(i) {
+		if err := c.start(ctx, comp); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) bootNode(ctx context.Context, i int) error {
+	return c.boot(ctx, machine.Spec{
+		Hostname: nodeName(i), Layered: nodeLayered, Private: nodePrivate, Shown: nodeShown,
+	})
+}
+
+// boot boots the machine that is called as its host name is.
+func (c *Cluster) boot(ctx context.Context, spec machine.Spec) error {
+	spec.Dir, spec.Netns = c.dir(spec.Hostname), c.place(spec.Hostname).Netns
+	for _, dir := range c.state.Cgroups {
+		spec.Cgroups = append(spec.Cgroups, filepath.Join(dir, spec.Hostname))
+	}
+	_, err := machine.Boot(ctx, c.state.Programs["machine"], spec)
 	return err
+}
+
+// InNode runs a program within node i, in all of its namespaces, and returns what
+// it printed. The path of the program is absolute.
+func (c *Cluster) InNode(ctx context.Context, i int, args ...string) (string, error) {
+	return c.machine(nodeName(i)).Run(ctx, args...)
 }
 
 // LoadImage imports an image's archive on each node.

@@ -143,7 +143,7 @@ func (c *Cache) source(dir string) string { return filepath.Join(c.repo, "test",
 
 // goBuild builds a static binary; dir is where the module is.
 func (c *Cache) goBuild(ctx context.Context, dir, pkg, out string, flags ...string) error {
-	args := append([]string{"build", "-trimpath", "-o", out}, flags...)
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-o", out}, flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Dir = c.source(dir)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")

@@ -28,6 +28,7 @@ const usage = `usage: cluster [-name slc] COMMAND
   exec CMD                  a program of this machine in the control plane's network namespace
   node I CMD                the same in that of node I
   pod NAMESPACE/POD CMD     the same in a pod's
+  inside I CMD              a program in all of node I's namespaces; by its full path
   load ARCHIVE...           import images on each node
   image [flags] FILE...     write an image's archive from files; image -h lists the flags
   stop COMPONENT [SIGNAL]   end a component (KILL)
@@ -35,6 +36,11 @@ const usage = `usage: cluster [-name slc] COMMAND
   log COMPONENT             print its log
   gateway-api CHANNEL       install the CRDs: experimental or standard
 `
+
+// usageError is a command line that says nothing we know.
+type usageError struct{}
+
+func (usageError) Error() string { return usage }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -59,7 +65,7 @@ func run(ctx context.Context, args []string) error {
 		return flagError(err)
 	}
 	if flags.NArg() == 0 {
-		return errors.New(usage)
+		return usageError{}
 	}
 	command, args := flags.Arg(0), flags.Args()[1:]
 	switch command {
@@ -87,9 +93,9 @@ func flagError(err error) error {
 
 // use runs the commands for a cluster that is up.
 func use(ctx context.Context, c *cluster.Cluster, command string, args []string) error {
-	need := map[string]int{"exec": 1, "node": 2, "pod": 2, "load": 1, "stop": 1, "start": 1, "log": 1, "gateway-api": 1}
+	need := map[string]int{"exec": 1, "node": 2, "pod": 2, "inside": 2, "load": 1, "stop": 1, "start": 1, "log": 1, "gateway-api": 1}
 	if len(args) < need[command] {
-		return errors.New(usage)
+		return usageError{}
 	}
 	switch command {
 	case "status":
@@ -98,10 +104,15 @@ func use(ctx context.Context, c *cluster.Cluster, command string, args []string)
 		return attach(c.Control(), c.KubectlCommand(ctx, args...))
 	case "exec":
 		return attach(c.Control(), program(ctx, c, args))
-	case "node":
+	case "node", "inside":
 		i, err := strconv.Atoi(args[0])
 		if err != nil || i < 1 || i > c.Nodes() {
 			return fmt.Errorf("there is no node %s: there are 1 to %d", args[0], c.Nodes())
+		}
+		if command == "inside" {
+			out, err := c.InNode(ctx, i, args[1:]...)
+			fmt.Print(out)
+			return err
 		}
 		return attach(c.Node(i), program(ctx, c, args[1:]))
 	case "pod":
@@ -131,7 +142,7 @@ func use(ctx context.Context, c *cluster.Cluster, command string, args []string)
 	case "gateway-api":
 		return c.InstallGatewayAPI(ctx, args[0])
 	}
-	return errors.New(usage)
+	return usageError{}
 }
 
 // program prepares a program of this machine that is to find the cluster.

@@ -37,7 +37,8 @@ type Spec struct {
 	Dir      string            // The machine's folder, of the host.
 	Netns    string            // The path of its network namespace.
 	Cgroups  []string          // Its folder in each cgroup hierarchy; they exist.
-	Private  []string          // Folders that the machine has for itself; they outlive its processes.
+	Layered  []string          // Folders of the host that the machine sees and writes to for itself.
+	Private  []string          // Folders that the machine has for itself. Like what it writes, they outlive its processes.
 	Shown    map[string]string // Files of /proc/sys, and what the machine sees there; writes don't reach the host.
 }
 
@@ -55,7 +56,7 @@ type State struct {
 	Exit    string // How it ended.
 }
 
-// Machine is a machine that was booted from the folder.
+// A Machine is one that was booted from the folder.
 type Machine struct{ Dir string }
 
 // Boot makes the machine and returns when its first process answers. binary is

@@ -155,7 +155,7 @@ func (im Image) layer() ([]byte, error) {
 		{Path: "/etc/passwd", Mode: 0o644, Data: []byte("root:x:0:0:root:/:/\nnonroot:x:65532:65532:nonroot:/:/\n")},
 		{Path: "/etc/group", Mode: 0o644, Data: []byte("root:x:0:\nnonroot:x:65532:\n")},
 	}, im.Files...)
-	slices.SortStableFunc(files, func(a, b File) int { return strings.Compare(path.Clean(a.Path), path.Clean(b.Path)) })
+	slices.SortStableFunc(files, func(a, b File) int { return strings.Compare(path.Clean("/"+a.Path), path.Clean("/"+b.Path)) })
 	dirs := map[string]bool{}
 	if err := putDirs(tw, dirs, "tmp"); err != nil {
 		return nil, err

@@ -38,6 +38,11 @@ func mountAll(spec machine.Spec) error {
 			return err
 		}
 	}
+	for _, dir := range spec.Layered {
+		if err := layer(filepath.Join(machine.Root(spec.Dir)+"-layers", dir), dir); err != nil {
+			return err
+		}
+	}
 	for _, dir := range spec.Private {
 		if err := bindDir(filepath.Join(machine.Root(spec.Dir), dir), dir); err != nil {
 			return err
@@ -150,6 +155,18 @@ func linkEach(name string) error {
 func isCgroup2(dir string) bool {
 	var s unix.Statfs_t
 	return unix.Statfs(dir, &s) == nil && s.Type == unix.CGROUP2_SUPER_MAGIC
+}
+
+// layer makes writes to a folder land in another.
+func layer(store, dir string) error {
+	upper, work := filepath.Join(store, "upper"), filepath.Join(store, "work")
+	if err := os.MkdirAll(upper, 0o755); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(work, 0o755); err != nil {
+		return err
+	}
+	return mount("overlay", dir, "lowerdir="+dir+",upperdir="+upper+",workdir="+work)
 }
 
 func bindDir(from, to string) error {

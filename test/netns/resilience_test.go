@@ -15,11 +15,11 @@ func TestTimeouts(t *testing.T) {
 	s.apply("route", httpRoute("timeouts", "front", `
   - matches: [{path: {value: /short}}]
     filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}]
-    timeouts: {request: 300ms}
+    timeouts: {request: 2s}
     backendRefs: [{name: front, port: 80}]
   - matches: [{path: {value: /backend}}]
     filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}]
-    timeouts: {request: 5s, backendRequest: 300ms}
+    timeouts: {request: 9s, backendRequest: 2s}
     backendRefs: [{name: front, port: 80}]
   - matches: [{path: {value: /none}}]
     filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}]
@@ -31,9 +31,9 @@ func TestTimeouts(t *testing.T) {
 `))
 	s.settle()
 	for path, want := range map[string]string{
-		"/short/delay/5s":      "504",
+		"/short/delay/30s":     "504",
 		"/short/delay/1ms":     "front",
-		"/backend/delay/5s":    "504",
+		"/backend/delay/30s":   "504",
 		"/backend/delay/1ms":   "front",
 		"/none/delay/700ms":    "front",
 		"/default/delay/700ms": "front",

@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"fmt"
 	"slices"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -26,8 +27,9 @@ type route struct {
 	ref     model.ObjectRef
 	obj     *source.Object
 	rank    routeRank
-	parents []parent // its Service parents, in order; others are not ours
-	uses    []name   // the services that its rules send or mirror to
+	parents []parent  // its Service parents, in order; others are not ours
+	strays  []finding // parentRefs that are nobody's, as it stands
+	uses    []name    // the services that its rules send or mirror to
 	build   func(*compiler) *compiled
 
 	compiled *compiled
@@ -83,8 +85,9 @@ func (rt *route) http() bool { return rt.rank >= rankHTTP }
 
 func newRoute(ref model.ObjectRef, obj *source.Object, rank routeRank, refs []gatewayv1.ParentReference) *route {
 	rt := &route{seniority: seniorityOf(obj), ref: ref, obj: obj, rank: rank}
-	for _, p := range refs {
+	for i, p := range refs {
 		if deref(p.Group, gatewayv1.GroupName) != "" || deref(p.Kind, "Gateway") != kindService {
+			rt.stray(i, p)
 			continue
 		}
 		g := group{service: name{string(deref(p.Namespace, gatewayv1.Namespace(ref.Namespace))), string(p.Name)}}
@@ -96,6 +99,18 @@ func newRoute(ref model.ObjectRef, obj *source.Object, rank routeRank, refs []ga
 		})
 	}
 	return rt
+}
+
+// stray notes a parentRef that names no Service. One of kind Service in the
+// Gateway API's group, which is the default, is always a mistake.
+func (rt *route) stray(i int, p gatewayv1.ParentReference) {
+	group, kind := deref(p.Group, gatewayv1.GroupName), deref(p.Kind, "Gateway")
+	f := finding{reason: reasonNoMatchingParent, message: fmt.Sprintf("parentRefs[%d] names the %s %s: only Services are served here", i, kind, p.Name)}
+	if kind == kindService {
+		f.reason = reasonInvalidKind
+		f.message = fmt.Sprintf("parentRefs[%d] names a Service of the group %q, where there is none: write `group: \"\"`", i, group)
+	}
+	rt.strays = append(rt.strays, f)
 }
 
 // use notes that the route refers to a service.

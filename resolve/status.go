@@ -128,18 +128,37 @@ func (r *Resolver) lostPlace(w *workload) []finding {
 	return nil
 }
 
-// status writes a route's status; nil when it has no Service parents.
+// status writes a route's status. What is wrong with parentRefs that are not
+// ours stands apart from them: in a cluster they may be another controller's.
 func (rt *route) status() *model.Status {
-	if len(rt.parents) == 0 {
-		return nil
-	}
-	st := &model.Status{Origin: rt.obj.Origin}
+	st := &model.Status{Origin: rt.obj.Origin, Conditions: rt.stranded()}
 	for i, p := range rt.parents {
 		ps := model.ParentStatus{Parent: p.group.service.ref(kindService), Port: p.port, Section: p.section}
 		ps.Conditions = rt.conditions(p, rt.attached[i])
 		st.Parents = append(st.Parents, ps)
 	}
 	return st
+}
+
+// stranded tells of a route that no parentRef brings into force, and of those
+// parentRefs that never will.
+func (rt *route) stranded() []model.Condition {
+	wrong := slices.DeleteFunc(slices.Clone(rt.strays), func(f finding) bool { return f.reason != reasonInvalidKind })
+	switch {
+	case len(rt.parents) > 0 && len(wrong) > 0:
+		f := merge("", wrong)
+		return []model.Condition{f.condition(conditionPartiallyInvalid, true)}
+	case len(rt.parents) > 0:
+		return nil
+	case len(rt.strays) == 0:
+		f := finding{reason: reasonNoMatchingParent, message: "it has no parentRefs: name the Service that it is for"}
+		return []model.Condition{f.condition(conditionAccepted, false)}
+	}
+	if len(wrong) == 0 {
+		wrong = rt.strays
+	}
+	f := merge("", wrong)
+	return []model.Condition{f.condition(conditionAccepted, false)}
 }
 
 func (rt *route) conditions(p parent, at attachment) []model.Condition {

@@ -90,8 +90,11 @@ func call[T any](ctx context.Context, c *Client, method, path string, in any) (*
 // explainDial turns socket errors into what an operator can act on.
 func (c *Client) explainDial(err error) error {
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: nothing answers at %s; start `sluice run -f FOLDER`, or name its --run-dir", ErrNotRunning, c.paths.APISocket())
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w any more: it has left %s behind; what it set up stays in force until `sluice run -f FOLDER` takes it over or `sluice uninstall` removes it",
+			ErrNotRunning, c.paths.APISocket())
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("open %s: permission denied; run as root", c.paths.APISocket())
 	}

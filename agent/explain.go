@@ -32,7 +32,7 @@ func Annotate(answer *explain.Answer, problems []source.Problem) {
 		if p.Warning || !named[p.Object] {
 			continue
 		}
-		note := fmt.Sprintf("%s is broken at %s:%d: %s", p.Object, p.File, p.Line, p.Message)
+		note := fmt.Sprintf("%s, at %s:%d: %s", p.Object, p.File, p.Line, p.Message)
 		if p.LastGood {
 			note += " (its last good state is what is explained here)"
 		}

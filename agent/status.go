@@ -124,7 +124,7 @@ func (s *state) describe(st *Status) {
 		st.Problems = append(st.Problems, p)
 	}
 	slices.SortStableFunc(st.Problems, func(a, b source.Problem) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Message, b.Message))
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(uint(a.Line)-1, uint(b.Line)-1), cmp.Compare(a.Message, b.Message))
 	})
 	st.Objects = slices.SortedFunc(maps.Values(s.statuses), func(a, b *model.Status) int {
 		return model.CompareRefs(a.Origin.Object, b.Origin.Object)

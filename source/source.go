@@ -66,6 +66,8 @@ type Problem struct {
 	Message string `json:"message"`
 	// LastGood tells that an earlier, good state of the object keeps serving.
 	LastGood bool `json:"lastGood,omitempty"`
+	// Absent tells that the object has no good state, and nothing of it is in force.
+	Absent bool `json:"absent,omitempty"`
 	// Warning tells that nothing is broken, such as for a kind that is not read.
 	Warning bool `json:"warning,omitempty"`
 }

@@ -24,7 +24,8 @@ func checkCommand() *cobra.Command {
 		Long: `Tries the kernel features, the cgroup2 hierarchy and the Envoy that Sluice needs,
 and says of each whether it is there and what to do if not. Exit code 1 when a
 required one is missing.`,
-		Args: cobra.NoArgs,
+		Example: "  sluice check\n  sluice check --envoy /usr/local/bin/envoy -o json",
+		Args: noArguments(seeHelp),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			findings := append(redirect.Check(redirect.Config{BPFFS: paths.BPFFS, CgroupRoot: paths.CgroupRoot}), checkEnvoy(cmd, binary))
 			if err := out.print(cmd.OutOrStdout(), findings, func(w io.Writer) { printFindings(w, findings) }); err != nil {

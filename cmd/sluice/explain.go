@@ -29,7 +29,7 @@ line would take it. Asks the running agent; with -f, reads a folder instead.`,
 		Example: `  sluice explain --from shop/web --to cart:80 --method GET --path /items -H 'version: beta'
   sluice explain --from shop/web --to 10.96.0.10:53 --protocol udp
   sluice explain -f mesh/ --from shop/web --to cart.shop.svc.cluster.local:80`,
-		Args: cobra.NoArgs,
+		Args: noArguments("name the client with --from and the destination with --to"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
 			if q.From, err = parseWorkload(from); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,13 +17,21 @@ func getCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get",
 		Short: "List what is in force on this node",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: "  sluice get services\n  sluice get routes -o yaml\n  sluice get maps",
+		// Not flags are wrong when the kind is: each kind has its own.
+		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return fmt.Errorf("there is no kind %q: get services, routes, workloads or maps", args[0])
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
-		getMesh("services", "Services as clients see them, and who handles their connections", printServices),
-		getMesh("routes", "Routes in the order in which they are tried", printRoutes),
-		getMesh("workloads", "Workloads of this node, and where they were found", printWorkloads),
+		getMesh("services", "svc", "Services as clients see them, and who handles their connections", printServices),
+		getMesh("routes", "", "Routes in the order in which they are tried", printRoutes),
+		getMesh("workloads", "", "Workloads of this node, and where they were found", printWorkloads),
 		getMaps(),
 	)
 	return cmd
@@ -30,16 +39,17 @@ func getCommand() *cobra.Command {
 
 // getMesh is a verb that shows one part of the mesh: the table shows it to
 // people, -o json and yaml show the objects whole.
-func getMesh(name, short string, table func(io.Writer, *agent.Document)) *cobra.Command {
+func getMesh(name, alias, short string, table func(io.Writer, *agent.Document)) *cobra.Command {
 	var (
 		paths agent.Paths
 		out   output
 	)
 	cmd := &cobra.Command{
 		Use:     name,
-		Aliases: []string{strings.TrimSuffix(name, "s")},
+		Aliases: slices.DeleteFunc([]string{strings.TrimSuffix(name, "s"), alias}, func(s string) bool { return s == "" }),
 		Short:   short,
-		Args:    cobra.NoArgs,
+		Example: "  sluice get " + name + "\n  sluice get " + name + " -o yaml",
+		Args:    noArguments("it lists all; with -o json or yaml a tool can choose"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			doc, err := agent.NewClient(paths).Mesh(cmd.Context())
 			if err != nil {
@@ -93,9 +103,30 @@ func printServices(w io.Writer, doc *agent.Document) {
 			addresses = append(addresses, vip.String())
 		}
 		c.row(f.Key.Namespace+"/"+f.Key.Name, fmt.Sprintf("%d/%s", f.Key.Port, f.Key.Protocol), clients, strings.Join(addresses, ","), by,
-			strconv.Itoa(endpoints[f.Key.Backend()]), f.Why)
+			strconv.Itoa(reachable(f, endpoints)), f.Why)
 	}
 	_ = c.Flush()
+}
+
+// reachable counts the endpoints of all backends to which a frontend may lead.
+func reachable(f *model.Frontend, endpoints map[model.BackendKey]int) int {
+	var refs []model.WeightedBackend
+	if f.L4 != nil {
+		refs = f.L4.Backends
+	}
+	if f.HTTP != nil {
+		for _, e := range f.HTTP.Entries {
+			refs = append(refs, e.Rule.Backends...)
+		}
+	}
+	n, seen := 0, map[model.BackendKey]bool{}
+	for _, r := range refs {
+		if !seen[r.Backend] && r.Invalid == "" {
+			n += endpoints[r.Backend]
+		}
+		seen[r.Backend] = true
+	}
+	return n
 }
 
 func printRoutes(w io.Writer, doc *agent.Document) {

@@ -59,8 +59,35 @@ A first look:
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(runCommand(), statusCommand(), getCommand(), explainCommand(), translateCommand(), checkCommand(), uninstallCommand())
+	cmd.AddCommand(runCommand(), statusCommand(), getCommand(), explainCommand(), translateCommand(), checkCommand(), uninstallCommand(), versionCommand())
 	return cmd
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Example: "  sluice version", Args: noArguments(seeHelp),
+		Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "sluice version", version) },
+	}
+}
+
+// noArguments refuses arguments, with what to use instead.
+func noArguments(instead string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return fmt.Errorf("`%s` takes no argument %q: %s", cmd.CommandPath(), args[0], instead)
+	}
+}
+
+const seeHelp = "see its --help"
+
+// needFolder says how to name the folder of the mesh.
+func needFolder(folder string) error {
+	if folder == "" {
+		return errors.New("no folder is given: name the one that describes the mesh with -f FOLDER")
+	}
+	return nil
 }
 
 // addPathFlags binds the places that a verb shares with the running agent.

@@ -20,9 +20,11 @@ func getMaps() *cobra.Command {
 		out   output
 	)
 	cmd := &cobra.Command{
-		Use:   "maps",
-		Short: "The kernel's maps, decoded, with their counters",
-		Args:  cobra.NoArgs,
+		Use:     "maps",
+		Aliases: []string{"map"},
+		Short:   "The kernel's maps, decoded, with their counters",
+		Example: "  sluice get maps\n  sluice get maps -o json | jq .frontends",
+		Args:  noArguments(seeHelp),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dump, err := agent.NewClient(paths).Maps(cmd.Context())
 			if err != nil {
@@ -37,7 +39,7 @@ func getMaps() *cobra.Command {
 }
 
 func printMaps(w io.Writer, d *redirect.Dump) {
-	c := newColumns(w, "WORKLOAD OF", "NETNS COOKIE", "CGROUP", "ENVOY PORT")
+	c := newColumns(w, "CLIENTS OF", "NETNS COOKIE", "CGROUP", "ENVOY PORT")
 	for _, l := range d.Workloads {
 		c.row(l.Namespace, number(l.Netns), number(l.Cgroup), strconv.Itoa(int(l.EnvoyPort)))
 	}
@@ -45,6 +47,7 @@ func printMaps(w io.Writer, d *redirect.Dump) {
 
 	fmt.Fprintln(w)
 	c = newColumns(w, "ADDRESS", "FRONTEND", "CLIENTS", "ACTION", "SHARES", "KERNEL", "ENVOY", "REFUSED")
+	counted := map[string]bool{}
 	for _, f := range d.Frontends {
 		clients := "all"
 		if f.ClientNamespace != "" {
@@ -54,8 +57,13 @@ func printMaps(w io.Writer, d *redirect.Dump) {
 		if f.Count != nil {
 			count = *f.Count
 		}
-		c.row(fmt.Sprintf("%s/%s", f.Address, f.Protocol), f.Frontend, clients, f.Action, shares(f.Parts),
-			strconv.FormatUint(count.Kernel, 10), strconv.FormatUint(count.Envoy, 10), strconv.FormatUint(count.Refused, 10))
+		// The kernel counts by frontend: they stand with its first address.
+		counts := []string{"as above", "as above", "as above"}
+		if !counted[f.Frontend] {
+			counts = []string{strconv.FormatUint(count.Kernel, 10), strconv.FormatUint(count.Envoy, 10), strconv.FormatUint(count.Refused, 10)}
+		}
+		counted[f.Frontend] = true
+		c.row(append([]string{fmt.Sprintf("%s/%s", f.Address, f.Protocol), f.Frontend, clients, f.Action, shares(f.Parts)}, counts...)...)
 	}
 	_ = c.Flush()
 

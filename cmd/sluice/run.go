@@ -33,8 +33,11 @@ When sluice stops, in whatever way, traffic goes on with the last state; the
 next run takes over without disturbing a connection. To remove everything:
 sluice uninstall.`,
 		Example: "  sluice run -f mesh/\n  sluice run -f mesh/ --log-level debug --log-format json",
-		Args:    cobra.NoArgs,
+		Args:    noArguments("name the folder with -f"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := needFolder(cfg.Folder); err != nil {
+				return err
+			}
 			log, err := newLogger(level, format)
 			if err != nil {
 				return err
@@ -63,7 +66,6 @@ sluice uninstall.`,
 	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&format, "log-format", "text", "text or json")
 	addPathFlags(cmd, &cfg.Paths, true)
-	_ = cmd.MarkFlagRequired("folder")
 	_ = cmd.MarkFlagDirname("folder")
 	_ = cmd.MarkFlagFilename("envoy")
 	complete(cmd, "log-level", "debug", "info", "warn", "error")

@@ -19,20 +19,23 @@ func statusCommand() *cobra.Command {
 		paths agent.Paths
 		out   output
 		wait  time.Duration
+		all   bool
 	)
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Say whether the mesh is in force, and what is wrong",
 		Long: `Shows readiness, every problem of the input with its file and line, and the
-conditions of each route. Exit code 0 when ready, 1 when not.`,
+conditions of each object. Exit code 0 when ready, 1 when not: when the folder,
+as far as it can be used, is in force. What cannot be used is a problem, and
+does not make the rest less ready.`,
 		Example: "  sluice status\n  sluice status --wait 30s && echo in force",
-		Args:    cobra.NoArgs,
+		Args:    noArguments(seeHelp),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			st, err := waitReady(cmd.Context(), agent.NewClient(paths), wait)
 			if err != nil {
 				return err
 			}
-			if err := out.print(cmd.OutOrStdout(), st, func(w io.Writer) { printStatus(w, st) }); err != nil {
+			if err := out.print(cmd.OutOrStdout(), st, func(w io.Writer) { printStatus(w, st, all) }); err != nil {
 				return err
 			}
 			if !st.Ready {
@@ -42,6 +45,7 @@ conditions of each route. Exit code 0 when ready, 1 when not.`,
 		},
 	}
 	cmd.Flags().DurationVar(&wait, "wait", 0, "wait up to this long for readiness")
+	cmd.Flags().BoolVar(&all, "all", false, "print all conditions, also when there are many that hold")
 	addPathFlags(cmd, &paths, false)
 	addOutputFlag(cmd, &out, "table", "json", "yaml")
 	return cmd
@@ -69,7 +73,7 @@ func waitReady(ctx context.Context, c *agent.Client, wait time.Duration) (*agent
 	}
 }
 
-func printStatus(w io.Writer, st *agent.Status) {
+func printStatus(w io.Writer, st *agent.Status, all bool) {
 	ready := "yes"
 	if !st.Ready {
 		ready = "no"
@@ -81,7 +85,7 @@ func printStatus(w io.Writer, st *agent.Status) {
 	fmt.Fprintf(w, "Folder:     %s\n", st.Folder)
 	fmt.Fprintf(w, "Frontends:  %d (%d in the kernel, %d through Envoy), %d endpoints\n", st.Counts.Frontends, st.Counts.InKernel, st.Counts.ToEnvoy, st.Counts.Endpoints)
 	fmt.Fprintf(w, "Workloads:  %d of %d found on this node\n", st.Counts.Workloads, st.Counts.Declared)
-	fmt.Fprintf(w, "Envoy:      %s, pid %d, restarts %d, connected %t\n", st.Envoy.Version, st.Envoy.PID, st.Envoy.Restarts, st.XDS.Connected)
+	fmt.Fprintf(w, "Envoy:      %s\n", envoyText(st))
 	if st.Attached {
 		fmt.Fprintf(w, "Kernel:     programs at %s\n", st.Cgroup)
 	} else {
@@ -91,11 +95,30 @@ func printStatus(w io.Writer, st *agent.Status) {
 		fmt.Fprintf(w, "            %s\n", st.KernelError)
 	}
 	printProblems(w, st)
-	printConditions(w, st.Objects)
+	printConditions(w, st.Objects, all)
+}
+
+func envoyText(st *agent.Status) string {
+	if st.Envoy.PID == 0 {
+		return "not running" + restarts(st)
+	}
+	connected := "connected"
+	if !st.XDS.Connected {
+		connected = "not connected"
+	}
+	return fmt.Sprintf("%s, pid %d, %s%s", st.Envoy.Version, st.Envoy.PID, connected, restarts(st))
+}
+
+func restarts(st *agent.Status) string {
+	if st.Envoy.Restarts == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", started again %d times", st.Envoy.Restarts)
 }
 
 func printProblems(w io.Writer, st *agent.Status) {
-	if len(st.Problems) == 0 && len(st.XDS.Rejected) == 0 {
+	troubled := troubled(st.Objects)
+	if len(st.Problems) == 0 && len(st.XDS.Rejected) == 0 && len(troubled) == 0 {
 		fmt.Fprintln(w, "Problems:   none")
 		return
 	}
@@ -113,42 +136,43 @@ func printProblems(w io.Writer, st *agent.Status) {
 			message = "warning: " + message
 		}
 		fmt.Fprintf(w, "  %s\n      %s\n", where, message)
-		if p.LastGood {
+		switch {
+		case p.LastGood:
 			fmt.Fprintln(w, "      its last good state keeps serving")
+		case p.Absent:
+			fmt.Fprintln(w, "      there is no good state of it: nothing of it is in force")
 		}
+	}
+	for _, t := range troubled {
+		fmt.Fprintf(w, "  %s\n      %s\n", t.place(), t.text())
 	}
 	for _, r := range st.XDS.Rejected {
 		fmt.Fprintf(w, "  %s\n      Envoy rejected %s: %s\n", r.Origin, r.Name, r.Message)
 	}
 }
 
-func printConditions(w io.Writer, objects []*model.Status) {
-	if len(objects) == 0 {
+// manyConditions is from how many rows on only those that tell of trouble are
+// printed.
+const manyConditions = 60
+
+func printConditions(w io.Writer, objects []*model.Status, all bool) {
+	rows := statements(objects)
+	if len(rows) == 0 {
 		return
 	}
+	brief := len(rows) > manyConditions && !all
 	fmt.Fprintln(w)
 	c := newColumns(w, "OBJECT", "PARENT", "CONDITION", "STATUS", "REASON", "WHERE", "MESSAGE")
-	for _, o := range objects {
-		for _, cond := range o.Conditions {
-			conditionRow(c, o, "", cond)
+	left := 0
+	for _, s := range rows {
+		if brief && !s.Troubling() {
+			left++
+			continue
 		}
-		for _, p := range o.Parents {
-			parent := p.Parent.String()
-			if p.Port != 0 {
-				parent += ":" + strconv.Itoa(int(p.Port))
-			}
-			for _, cond := range p.Conditions {
-				conditionRow(c, o, parent, cond)
-			}
-		}
+		c.row(s.origin.Object.String(), s.parent, s.Type, s.status(), s.Reason, s.origin.Position(), s.Message)
 	}
 	_ = c.Flush()
-}
-
-func conditionRow(c columns, o *model.Status, parent string, cond model.Condition) {
-	status := "False"
-	if cond.Status {
-		status = "True"
+	if left > 0 {
+		fmt.Fprintf(w, "and %d conditions that hold: --all shows them\n", left)
 	}
-	c.row(o.Origin.Object.String(), parent, cond.Type, status, cond.Reason, o.Origin.Position(), cond.Message)
 }

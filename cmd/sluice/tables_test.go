@@ -91,7 +91,7 @@ func tables(t *testing.T) (printed []txtar.File) {
 		table(&b)
 		printed = append(printed, txtar.File{Name: name, Data: []byte(b.String())})
 	}
-	show("status", func(w io.Writer) { printStatus(w, status) })
+	show("status", func(w io.Writer) { printStatus(w, status, false) })
 	show("get services", func(w io.Writer) { printServices(w, doc) })
 	show("get routes", func(w io.Writer) { printRoutes(w, doc) })
 	show("get workloads", func(w io.Writer) { printWorkloads(w, doc) })

@@ -38,8 +38,11 @@ taken as found, with 1, 2, 3... in place of the kernel's network namespace cooki
 Problems and conditions that say what is not in force go to the standard error.
 Exit code 1 when the folder has problems other than warnings.`,
 		Example: "  sluice translate -f mesh/\n  sluice translate -f mesh/ -o json | jq .envoy.routes",
-		Args:    cobra.NoArgs,
+		Args:    noArguments("name the folder with -f"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := needFolder(folder); err != nil {
+				return err
+			}
 			t, err := translate(folder, paths)
 			if err != nil {
 				return err
@@ -48,7 +51,9 @@ Exit code 1 when the folder has problems other than warnings.`,
 				return err
 			}
 			printLoadProblems(cmd.ErrOrStderr(), t.Problems)
-			printComplaints(cmd.ErrOrStderr(), t.Statuses)
+			for _, c := range troubled(t.Statuses) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", c.place(), c.text())
+			}
 			if slices.ContainsFunc(t.Problems, func(p source.Problem) bool { return !p.Warning }) {
 				return exitCode(1)
 			}
@@ -56,7 +61,6 @@ Exit code 1 when the folder has problems other than warnings.`,
 		},
 	}
 	cmd.Flags().StringVarP(&folder, "folder", "f", "", "folder of YAML that describes the mesh")
-	_ = cmd.MarkFlagRequired("folder")
 	_ = cmd.MarkFlagDirname("folder")
 	addPathFlags(cmd, &paths, false)
 	addOutputFlag(cmd, &out, "yaml", "json")
@@ -97,25 +101,5 @@ func printLoadProblems(w io.Writer, problems []source.Problem) {
 			level = "warning: "
 		}
 		fmt.Fprintf(w, "%s: %s%s\n", where, level, p.Message)
-	}
-}
-
-// printComplaints writes the conditions that are not as a user would wish.
-func printComplaints(w io.Writer, statuses []*model.Status) {
-	for _, s := range statuses {
-		for _, c := range s.Conditions {
-			printComplaint(w, s.Origin, "", c)
-		}
-		for _, p := range s.Parents {
-			for _, c := range p.Conditions {
-				printComplaint(w, s.Origin, " on "+p.Parent.String(), c)
-			}
-		}
-	}
-}
-
-func printComplaint(w io.Writer, o model.Origin, parent string, c model.Condition) {
-	if c.Troubling() {
-		fmt.Fprintf(w, "%s %s%s: %s %t, %s: %s\n", o.Position(), o.Object, parent, c.Type, c.Status, c.Reason, c.Message)
 	}
 }

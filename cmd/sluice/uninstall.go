@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -26,7 +28,8 @@ func uninstallCommand() *cobra.Command {
 		Long: `Detaches the kernel programs, stops the Envoy that sluice started, and removes
 pins, mounts, cgroups and files. Connections that the kernel had balanced go on;
 those through Envoy end after its drain time. Safe to repeat.`,
-		Args: cobra.NoArgs,
+		Example: "  sluice uninstall\n  sluice uninstall --run-dir /run/other --bpffs /sys/fs/bpf/other",
+		Args: noArguments(seeHelp),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if os.Geteuid() != 0 {
 				return errors.New("`sluice uninstall` changes the kernel: run it as root")
@@ -37,12 +40,45 @@ those through Envoy end after its drain time. Safe to repeat.`,
 			if _, err := agent.NewClient(paths).Status(cmd.Context()); !errors.Is(err, agent.ErrNotRunning) {
 				return fmt.Errorf("a sluice runs with %s: stop it first, or it would install itself again", paths.RunDir)
 			}
-			return uninstall(paths, stateDir)
+			found := traces(paths, stateDir)
+			if err := uninstall(paths, stateDir); err != nil {
+				return err
+			}
+			printTraces(cmd.OutOrStdout(), found, paths)
+			return nil
 		},
 	}
 	cmd.Flags().StringVar(&stateDir, "state-dir", "/var/lib/sluice", "folder that keeps the last good state of broken objects over restarts")
 	addPathFlags(cmd, &paths, true)
 	return cmd
+}
+
+// trace is a place where Sluice leaves something.
+type trace struct{ what, path string }
+
+// traces are the places where something is.
+func traces(paths agent.Paths, stateDir string) []trace {
+	all := []trace{
+		{"programs and maps", paths.BPFFS}, {"Envoy and its files", paths.EnvoyDir()}, {"Envoy's cgroup", paths.EnvoyCgroup()},
+		{"mounts of network namespaces", paths.NetnsDir()}, {"sockets", paths.RunDir}, {"last good states", stateDir},
+	}
+	return slices.DeleteFunc(all, func(t trace) bool {
+		_, err := os.Lstat(t.path)
+		return errors.Is(err, os.ErrNotExist)
+	})
+}
+
+func printTraces(w io.Writer, found []trace, paths agent.Paths) {
+	if len(found) == 0 {
+		fmt.Fprintf(w, "nothing of Sluice is at %s and %s: nothing to remove (another --run-dir, --bpffs, --cgroup-root or --state-dir?)\n", paths.RunDir, paths.BPFFS)
+	}
+	for _, t := range found {
+		state := "removed"
+		if _, err := os.Lstat(t.path); err == nil {
+			state = "removed ours, others keep theirs in"
+		}
+		fmt.Fprintf(w, "%s: %s %s\n", t.what, state, t.path)
+	}
 }
 
 // uninstall goes on after a failure, so that as much as possible is gone. The

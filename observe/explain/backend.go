@@ -23,8 +23,8 @@ func (e *explainer) backend(w model.WeightedBackend, family int) Backend {
 	return b
 }
 
-// family is the IP family in which the kernel connects: that of the address that
-// is dialled; 0 when the client can choose.
+// family is the IP family of the endpoints that can be reached: that of the
+// address that is dialled; 0 when the client can choose.
 func (e *explainer) family(f *model.Frontend) int {
 	family := 0
 	of := func(is4 bool) int {
@@ -40,6 +40,7 @@ func (e *explainer) family(f *model.Frontend) int {
 		if n := of(v.Is4()); family == 0 {
 			family = n
 		} else if family != n {
+			e.note("The service has addresses of both families: clients that dial the IPv4 one reach IPv4 endpoints, and IPv6 likewise.")
 			return 0
 		}
 	}

@@ -66,6 +66,9 @@ func (q Query) destination() (destination, error) {
 	if _, err := fmt.Sscanf(port, "%d", &d.port); err != nil || d.port == 0 || fmt.Sprint(d.port) != port {
 		return d, fmt.Errorf("destination %q: port %q is not a number from 1 to 65535", q.To, port)
 	}
+	if q.Path != "" && !strings.HasPrefix(q.Path, "/") && q.Path != "*" {
+		return d, fmt.Errorf("path %q: want one that starts with a slash, such as /%s", q.Path, q.Path)
+	}
 	bracketed := strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]")
 	if bracketed {
 		host = host[1 : len(host)-1]

@@ -82,6 +82,9 @@ func (e *explainer) kernel(f *model.Frontend) {
 	if f.Affinity > 0 {
 		a.Rule.Settings = append(a.Rule.Settings, fmt.Sprintf("session affinity: a client stays with its endpoint for %s", f.Affinity))
 	}
+	if q := e.query; len(q.Headers) > 0 || q.Path != "" && q.Path != "/" || q.Method != "" && q.Method != "GET" {
+		e.note("The kernel looks at connections, not at requests: method, path and headers make no difference.")
+	}
 	family := e.family(f)
 	for _, w := range f.L4.Backends {
 		b := e.backend(w, family)
@@ -123,10 +126,10 @@ func (e *explainer) envoy(f *model.Frontend) {
 	e.passed(f.HTTP.Entries[:i], r, true)
 	entry := f.HTTP.Entries[i]
 	a.Rule = &Rule{Origin: entry.Rule.Origin, Match: describe(entry.Match), Settings: settings(entry.Rule)}
-	e.outcome(entry, r)
+	e.outcome(entry, r, e.family(f))
 }
 
-func (e *explainer) outcome(entry model.HTTPEntry, r *request) {
+func (e *explainer) outcome(entry model.HTTPEntry, r *request, family int) {
 	a, rule := e.answer, entry.Rule
 	for _, fl := range rule.Filters {
 		if fl.Redirect != nil {
@@ -135,8 +138,8 @@ func (e *explainer) outcome(entry model.HTTPEntry, r *request) {
 		}
 	}
 	for _, w := range rule.Backends {
-		b := e.backend(w, 0)
-		b.Outcome = e.share(w, b, entry, r)
+		b := e.backend(w, family)
+		b.Outcome = e.share(w, b, entry, r, family)
 		a.Backends = append(a.Backends, b)
 	}
 	setPercents(a.Backends)
@@ -148,7 +151,7 @@ func (e *explainer) outcome(entry model.HTTPEntry, r *request) {
 }
 
 // share says what happens to the requests of one backend.
-func (e *explainer) share(w model.WeightedBackend, b Backend, entry model.HTTPEntry, r *request) Outcome {
+func (e *explainer) share(w model.WeightedBackend, b Backend, entry model.HTTPEntry, r *request, family int) Outcome {
 	grpc := entry.Rule.GRPC
 	if w.Invalid != "" {
 		return failure(grpc, 500, "UNAVAILABLE", "the backend is invalid: "+w.Invalid)
@@ -159,7 +162,7 @@ func (e *explainer) share(w model.WeightedBackend, b Backend, entry model.HTTPEn
 		}
 	}
 	if len(b.Endpoints) == 0 {
-		return failure(grpc, 503, "UNAVAILABLE", "no ready endpoint")
+		return failure(grpc, 503, "UNAVAILABLE", "no ready endpoint"+familyNote(family))
 	}
 	return Outcome{Verdict: Forwarded, Text: "goes to one of them"}
 }

@@ -77,7 +77,7 @@ func (e *explainer) byName() *model.Frontend {
 			return nil
 		}
 	}
-	e.unknown(fmt.Sprintf("there is no Service %s/%s", namespace, name))
+	e.unknown(fmt.Sprintf("%s would be Service %s/%s, which does not exist", e.to.host, namespace, name))
 	return nil
 }
 
@@ -136,6 +136,9 @@ func (e *explainer) noPort(namespace, name string) {
 func (e *explainer) unknown(why string) {
 	var names []string
 	for k := range e.mesh.Backends {
+		if k.Name == e.to.host {
+			e.note("There is a Service %s in namespace %s: dial %s.%s.", k.Name, k.Namespace, k.Name, k.Namespace)
+		}
 		names = append(names, k.Name+"."+k.Namespace)
 		if k.Namespace == e.query.From.Namespace {
 			names = append(names, k.Name)

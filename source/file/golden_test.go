@@ -186,6 +186,9 @@ func dump(b source.Batch, state string) string {
 		if p.LastGood {
 			s.WriteString(" [last good state serves]")
 		}
+		if p.Absent {
+			s.WriteString(" [nothing of it serves]")
+		}
 		s.WriteString("\n")
 	}
 	kept, _ := filepath.Glob(filepath.Join(state, "last-good", "*"))

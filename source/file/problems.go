@@ -27,9 +27,13 @@ func (l *ledger) problemsOf(in *input) []source.Problem {
 	if len(in.ghosts) > 0 && in.problem == nil {
 		all = append(all, ghostProblem(in))
 	}
-	slices.SortStableFunc(all, func(a, b source.Problem) int { return cmp.Compare(a.Line, b.Line) })
+	// What is told of the whole file follows from what is told of its lines.
+	slices.SortStableFunc(all, func(a, b source.Problem) int { return cmp.Compare(lineOrder(a), lineOrder(b)) })
 	return all
 }
+
+// lineOrder sorts a problem without a line behind all others.
+func lineOrder(p source.Problem) uint { return uint(p.Line) - 1 }
 
 func (l *ledger) itemProblems(all []source.Problem, c claim) []source.Problem {
 	in := c.doc.in
@@ -43,10 +47,11 @@ func (l *ledger) itemProblems(all []source.Problem, c claim) []source.Problem {
 		})
 	}
 	lastGood := c.item.Broken() && e != nil && e.served != nil && e.good.doc != c.doc
+	absent := c.item.Broken() && e != nil && e.served == nil
 	for _, f := range c.item.Findings {
 		all = append(all, source.Problem{
 			Object: c.item.About, File: in.path, Line: c.doc.at(f.Line),
-			Message: f.Message, LastGood: lastGood && !f.Warning, Warning: f.Warning,
+			Message: f.Message, LastGood: lastGood && !f.Warning, Absent: absent && !f.Warning, Warning: f.Warning,
 		})
 	}
 	return all
@@ -122,7 +127,7 @@ func (l *ledger) allProblems() []source.Problem {
 		all = append(all, problems...)
 	}
 	slices.SortStableFunc(all, func(a, b source.Problem) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(lineOrder(a), lineOrder(b)))
 	})
 	if all == nil {
 		all = []source.Problem{}

@@ -133,14 +133,22 @@ func inheritCPUs(dir string) error {
 	return os.WriteFile(clone, []byte("1"), 0)
 }
 
+// killCgroup kills all processes in a group of version 2 and below it.
+func killCgroup(dir string) error {
+	err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("kill what is in the cgroup: %w", err)
+	}
+	return nil
+}
+
 // removeCgroups kills what is in the first folder, of version 2, and removes all.
 func removeCgroups(dirs []string) error {
 	if len(dirs) == 0 {
 		return nil
 	}
-	err := os.WriteFile(filepath.Join(dirs[0], "cgroup.kill"), []byte("1"), 0)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("kill what is in the cgroup: %w", err)
+	if err := killCgroup(dirs[0]); err != nil {
+		return err
 	}
 	// A killed process leaves its groups a moment later.
 	deadline := time.Now().Add(30 * time.Second)
@@ -159,8 +167,19 @@ func removeCgroups(dirs []string) error {
 	return nil
 }
 
-// removeTree removes the folders of a cgroup, whose files are the kernel's.
+// removeTree removes a cgroup and those below it; their files are the kernel's.
 func removeTree(dir string) error {
+	if err := removeBelow(dir); err != nil {
+		return err
+	}
+	if err := unix.Rmdir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// removeBelow removes the cgroups below one.
+func removeBelow(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -174,9 +193,6 @@ func removeTree(dir string) error {
 				return err
 			}
 		}
-	}
-	if err := unix.Rmdir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
 	}
 	return nil
 }

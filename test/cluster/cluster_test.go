@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -170,6 +171,7 @@ func resolve(ctx context.Context, c *cluster.Cluster, from cluster.Place, host s
 // TestCluster goes the whole way on one cluster.
 func TestCluster(t *testing.T) {
 	ctx := live(t)
+	before := nodeFolders()
 	c := up(ctx, t, cluster.Config{Name: name, Images: []string{"echo-basic"}, GatewayAPI: "experimental"})
 	places, addrs := deploy(ctx, t, c, "RequireDualStack")
 
@@ -223,6 +225,9 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	nothingLeft(t, name)
+	if after := nodeFolders(); !slices.Equal(before, after) {
+		t.Errorf("the host had folders %v, and has %v", before, after)
+	}
 	if err := c.Down(ctx); err != nil {
 		t.Errorf("down again: %v", err)
 	}
@@ -319,6 +324,19 @@ func nodeAway(ctx context.Context, t *testing.T, c *cluster.Cluster, from cluste
 		}
 		return get(ctx, from, net.JoinHostPort(pod.Status.PodIP, "3000"))
 	})
+}
+
+// nodeFolders lists what the host has of the folders that programs of nodes make.
+func nodeFolders() []string {
+	var found []string
+	for _, pattern := range []string{
+		"/var/lib/kubelet", "/var/lib/containerd/*", "/var/lib/cni", "/var/log/pods", "/var/log/containers",
+		"/etc/kubernetes", "/etc/cni/*", "/opt/cni", "/run/containerd", "/run/cni-ipam",
+	} {
+		paths, _ := filepath.Glob(pattern)
+		found = append(found, paths...)
+	}
+	return found
 }
 
 // nothingLeft looks for everything that could be left of a cluster.

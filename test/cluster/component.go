@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,6 +27,17 @@ type component struct {
 var hostPrograms = map[string]string{
 	"containerd": "/usr/bin/containerd", "ctr": "/usr/bin/ctr", "runc": "/usr/sbin/runc", "cni": "/usr/lib/cni/ptp",
 	"iptables": "/usr/sbin/iptables", "nft": "/usr/sbin/nft",
+}
+
+// Build builds everything that a cluster of any configuration is made of, so that
+// the next up needs not wait for it.
+func Build(ctx context.Context, out io.Writer) error {
+	cache, err := build.Open(newProgress(out).say)
+	if err != nil {
+		return err
+	}
+	_, err = findPrograms(ctx, cache, Config{Images: build.Images()})
+	return err
 }
 
 // findPrograms builds what is missing and returns the paths of all programs and

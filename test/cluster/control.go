@@ -31,6 +31,8 @@ func (c *Cluster) controlPlane() []component {
 			"--cluster-signing-cert-file", c.pki("ca.crt"),
 			"--cluster-signing-key-file", c.pki("ca.key"),
 			"--use-service-account-credentials",
+			// Its forty controllers each ask for a token first, at 20 a second unless told.
+			"--kube-api-qps=200", "--kube-api-burst=400",
 			// How often it looks whether a new node may take pods: 5 s unless told.
 			"--node-monitor-period=1s")...),
 		on("scheduler", nil, c.kube("kube-scheduler"), kubeconfigs("scheduler")...),

@@ -92,12 +92,17 @@ func (c *Cluster) runNode(ctx context.Context, i int, apiUp <-chan struct{}) err
 
 // StopNode ends all of node i at once, as a power failure does. Its disk stays.
 func (c *Cluster) StopNode(ctx context.Context, i int) error {
-	dir := c.NodeCgroup(i)
-	if err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0); err != nil {
+	if err := killCgroup(c.NodeCgroup(i)); err != nil {
 		return fmt.Errorf("stop %s: %w", nodeName(i), err)
 	}
+	// Cgroups don't outlive a power failure: the kubelet would look for their containers.
 	return c.await(ctx, nodeName(i)+" to end", 30*time.Second, func(context.Context) error {
-		if pids := processesIn(dir); len(pids) > 0 {
+		for _, dir := range c.state.Cgroups {
+			if err := removeBelow(filepath.Join(dir, nodeName(i))); err != nil {
+				return err
+			}
+		}
+		if pids := processesIn(c.NodeCgroup(i)); len(pids) > 0 {
 			return fmt.Errorf("processes %s run", pids)
 		}
 		return nil

@@ -22,6 +22,7 @@ import (
 
 const usage = `usage: cluster [-name slc] COMMAND
   up [flags]                bring it up; up -h lists the flags
+  build                     build what it is made of, and no more
   down                      take it down, leaving nothing
   status                    list its components
   kubectl ARGS              kubectl as administrator
@@ -71,6 +72,8 @@ func run(ctx context.Context, args []string) error {
 	switch command {
 	case "up":
 		return up(ctx, *name, args)
+	case "build":
+		return cluster.Build(ctx, os.Stdout)
 	case "down":
 		return cluster.Down(ctx, *name, os.Stdout)
 	case "image":

@@ -74,6 +74,10 @@ func mountSys() error {
 		return err
 	}
 	pure := isCgroup2(cgroupDir)
+	// Out of sight, the host's mounts below it would still be in the list of mounts.
+	if err := unix.Unmount("/sys", unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("unmount the host's /sys: %w", err)
+	}
 	if err := mount("sysfs", "/sys", ""); err != nil {
 		return err
 	}

@@ -58,8 +58,12 @@ func Up(ctx context.Context, cfg Config) (*Cluster, error) {
 		return c, c.resume(ctx)
 	}
 	if err := c.create(ctx, programs); err != nil {
-		p.say("it failed: take down what there is of it")
-		return nil, errors.Join(err, remove(cfg.Name))
+		why := "it failed"
+		if ctx.Err() != nil {
+			why = "interrupted"
+		}
+		p.say("%s: take down what there is of it", why)
+		return nil, errors.Join(fmt.Errorf("bring up cluster %s: %w", cfg.Name, err), remove(cfg.Name))
 	}
 	p.say("up: KUBECONFIG=%s, API at %s in network namespace %s", c.Kubeconfig(), c.URL(), filepath.Base(c.Control().Netns))
 	return c, nil

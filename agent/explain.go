@@ -62,7 +62,15 @@ func doubts(answer *explain.Answer, st *Status) []string {
 }
 
 func rejection(r xds.Rejection) string {
-	return fmt.Sprintf("Envoy rejected what was made of %s, and goes on with what it took last: %s", r.Origin, r.Message)
+	return fmt.Sprintf("Envoy rejected what was made of %s%s: %s", r.Origin, fallback(r), r.Message)
+}
+
+// fallback is what Envoy does instead of a resource that it rejected.
+func fallback(r xds.Rejection) string {
+	if r.LastGood {
+		return ", and goes on with what it took last"
+	}
+	return ", and has nothing in its place"
 }
 
 // objects are those that an answer names.

@@ -76,7 +76,7 @@ func amend(st *Status) {
 		}
 	}
 	for _, r := range st.XDS.Rejected {
-		instead[r.Origin.Object] = "Envoy rejected it and goes on with what it took last"
+		instead[r.Origin.Object] = "Envoy rejected it" + fallback(r)
 	}
 	for i, o := range st.Objects {
 		if message, ok := instead[o.Origin.Object]; ok {

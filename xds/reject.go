@@ -59,7 +59,11 @@ func (s *store) suspect(st *stream, k kind, fl *flight, message string) {
 func (s *store) reject(st *stream, k kind, name string, r rejection) {
 	t := &st.types[k]
 	if t.rejected[name].message != r.message {
-		s.log.Error("Envoy rejects a resource; it goes on with the last good one",
+		message := "Envoy rejects a resource"
+		if t.has[name] != "" {
+			message = "Envoy rejects a resource; it goes on with the last good one"
+		}
+		s.log.Error(message,
 			"kind", k.String(), "name", name, "origin", s.origin(k, name).String(), "error", r.message)
 	}
 	t.rejected[name] = r
@@ -71,13 +75,23 @@ func (s *store) retryListeners() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, st := range s.streams {
-		t := &st.types[listeners]
-		for name, r := range t.rejected {
-			if r.version != "" {
-				t.rejected[name] = rejection{message: r.message} // of no version: to be tried
-				t.mark(name, true)
-			}
+		for name := range st.types[listeners].rejected {
+			st.types[listeners].retry(name)
 		}
 	}
 	s.pumpAll()
+}
+
+// retry has a listener sent once more to whoever rejected it.
+func (s *store) retry(name string) {
+	for _, st := range s.streams {
+		st.types[listeners].retry(name)
+	}
+}
+
+func (t *subscription) retry(name string) {
+	if r := t.rejected[name]; r.version != "" {
+		t.rejected[name] = rejection{message: r.message} // of no version: to be tried
+		t.mark(name, true)
+	}
 }

@@ -337,6 +337,39 @@ func TestReject(t *testing.T) {
 	}
 }
 
+// TestRejectedListenerIsSentAgain: when its workload is told once more, without
+// waiting for the time of the next attempt; what was taken is not sent again.
+func TestRejectedListenerIsSentAgain(t *testing.T) {
+	s, c := synced(t)
+	d := model.NewDelta()
+	for i, name := range []string{"good", "bad"} {
+		k := model.WorkloadKey{Namespace: "shop", Name: name}
+		d.Workloads[k] = &model.Workload{Key: k, Place: &model.Place{Cookie: uint64(i + 1), Mount: "/" + name}}
+	}
+	wait := going(t, s.Prepare, d)
+	for got := 0; got < 2; { // refused whole, and then by themselves
+		r := c.next()
+		_, bad := versions(r)["/bad"]
+		if bad {
+			c.nack(r, "cannot bind")
+		} else {
+			c.ack(r)
+		}
+		if len(r.GetResources()) == 1 {
+			got++
+		}
+	}
+	wait()
+	if st := s.Status(); len(st.Rejected) != 1 || st.Rejected[0].Name != "/bad" || st.Rejected[0].LastGood {
+		t.Fatalf("rejected: %+v", st.Rejected)
+	}
+	wait = going(t, s.Prepare, d)
+	c.expect(lds, []string{"/bad"}, nil)
+	wait()
+	eventually(t, "nothing is rejected", func() bool { return len(s.Status().Rejected) == 0 })
+	c.quiet()
+}
+
 // TestNobodyConnected: without an Envoy nothing waits.
 func TestNobodyConnected(t *testing.T) {
 	s, _ := server(t)

@@ -62,9 +62,9 @@ func (p *plan) enter(k model.WorkloadKey, w *model.Workload) {
 	p.spaces[cookie].members[k] = w
 }
 
-// serve makes the listener of a network namespace, when it is not the right one
-// already. The one in its place goes when it is retired: both take connections
-// in between.
+// serve makes the listener of a network namespace; also when it is the right one
+// already: Envoy may have rejected it. Another one in its place goes when it is
+// retired: both take connections in between.
 func (p *plan) serve(cookie uint64, c *change) {
 	s := p.spaces[cookie]
 	var first *model.Workload
@@ -76,10 +76,10 @@ func (p *plan) serve(cookie uint64, c *change) {
 			first = w
 		}
 	}
-	if first == nil || first.Place.Mount == s.listener {
+	if first == nil {
 		return
 	}
-	if s.listener != "" {
+	if s.listener != "" && s.listener != first.Place.Mount {
 		p.leaving.mounts[s.listener] = true
 	}
 	s.listener = first.Place.Mount

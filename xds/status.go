@@ -20,8 +20,7 @@ type Status struct {
 	// Sent counts, by kind, the resources that were sent or removed since this
 	// server was made.
 	Sent map[string]uint64 `json:"sent"`
-	// Rejected are the resources that Envoy does not take; it goes on with the
-	// last version of each that it took.
+	// Rejected are the resources that Envoy does not take.
 	Rejected []Rejection `json:"rejected,omitempty"`
 }
 
@@ -32,6 +31,8 @@ type Rejection struct {
 	Origin model.Origin `json:"origin"`
 	// Message is Envoy's own.
 	Message string `json:"message"`
+	// LastGood tells that Envoy goes on with an earlier version.
+	LastGood bool `json:"lastGood,omitempty"`
 }
 
 // Status tells the state of the connection to Envoy.
@@ -53,7 +54,7 @@ func (s *Server) Status() Status {
 			t := &str.types[k]
 			out.Synced = out.Synced && t.idle() && (t.begun || !k.wildcard())
 			for name, r := range t.rejected {
-				out.Rejected = append(out.Rejected, Rejection{k.String(), name, st.origin(k, name), r.message})
+				out.Rejected = append(out.Rejected, Rejection{k.String(), name, st.origin(k, name), r.message, t.has[name] != ""})
 			}
 		}
 	}

@@ -42,6 +42,9 @@ func (s *store) publish(c *change, which ...kind) []*resource {
 		for name, r := range c.set[k] {
 			if old := s.held[k][name]; old != nil && old.version() == r.version() {
 				s.held[k][name] = r // the origin may have moved
+				if k == listeners {
+					s.retry(name)
+				}
 				continue
 			}
 			s.held[k][name] = r

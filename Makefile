@@ -43,8 +43,21 @@ demo: envoy build ## Show it live in this terminal (root)
 	@build/deps.sh run
 	@demo/run.sh
 
+.PHONY: cluster
+cluster: cluster-build ## Bring up a real two-node Kubernetes on this machine (root)
+	go run ./test/cluster/cmd up -gateway-api experimental
+
+.PHONY: cluster-down
+cluster-down: ## Take it down; nothing is left behind
+	go run ./test/cluster/cmd down
+
+.PHONY: cluster-build
+cluster-build: ## Build the cluster's programs and images, once per version (about 10 minutes)
+	@build/deps.sh cluster
+	go run ./test/cluster/cmd build
+
 .PHONY: test
-test: deps envoy build ## Run every test: unit, kernel, Envoy, end to end (root)
+test: deps envoy build cluster-build ## Run every test: unit, kernel, Envoy, end to end, cluster (root)
 	go test $(GOFLAGS_TEST) -race -timeout 40m ./...
 
 .PHONY: test-unit

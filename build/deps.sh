@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a make target needs, by name, and only those
-# that are missing. Usage: deps.sh run|test|generate|bench
+# that are missing. Usage: deps.sh run|test|generate|bench|cluster
 set -euo pipefail
 case ${1:-run} in
 run) packages=(iproute2 nftables procps python3 ca-certificates) ;;
 test) packages=(iproute2 nftables procps python3 ca-certificates gcc libc6-dev) ;; # the race detector wants cgo
 generate) packages=(clang llvm libbpf-dev linux-libc-dev) ;;
 bench) packages=(iproute2 nftables iptables clang libc6-dev) ;;
-*) echo "usage: $0 run|test|generate|bench" >&2; exit 2 ;;
+cluster) packages=(containerd runc containernetworking-plugins iptables nftables) ;;
+*) echo "usage: $0 run|test|generate|bench|cluster" >&2; exit 2 ;;
 esac
 
 missing=()

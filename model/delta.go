@@ -1,29 +1,42 @@
 package model
 
-import "maps"
+import (
+	"maps"
+	"net/netip"
+)
 
 // Delta is what changed in the mesh, keyed; a nil value means that the object
 // is gone. Sinks must do work in proportion to it.
 type Delta struct {
-	Frontends map[FrontendKey]*Frontend `json:"frontends,omitempty"`
-	Backends  map[BackendKey]*Backend   `json:"backends,omitempty"`
-	Endpoints map[BackendKey]*Endpoints `json:"endpoints,omitempty"`
-	Workloads map[WorkloadKey]*Workload `json:"workloads,omitempty"`
+	Frontends     map[FrontendKey]*Frontend    `json:"frontends,omitempty"`
+	Backends      map[BackendKey]*Backend      `json:"backends,omitempty"`
+	Endpoints     map[BackendKey]*Endpoints    `json:"endpoints,omitempty"`
+	Workloads     map[WorkloadKey]*Workload    `json:"workloads,omitempty"`
+	Ports         map[PortKey]*GatewayPort     `json:"ports,omitempty"`
+	Hosts         map[HostKey]*Host            `json:"hosts,omitempty"`
+	KeyPairs      map[ObjectRef]*KeyPair       `json:"keyPairs,omitempty"`
+	Bundles       map[ObjectRef]*Bundle        `json:"bundles,omitempty"`
+	Announcements map[netip.Addr]*Announcement `json:"announcements,omitempty"`
 }
 
 // NewDelta returns a delta without changes.
 func NewDelta() *Delta {
 	return &Delta{
-		Frontends: map[FrontendKey]*Frontend{},
-		Backends:  map[BackendKey]*Backend{},
-		Endpoints: map[BackendKey]*Endpoints{},
-		Workloads: map[WorkloadKey]*Workload{},
+		Frontends:     map[FrontendKey]*Frontend{},
+		Backends:      map[BackendKey]*Backend{},
+		Endpoints:     map[BackendKey]*Endpoints{},
+		Workloads:     map[WorkloadKey]*Workload{},
+		Ports:         map[PortKey]*GatewayPort{},
+		Hosts:         map[HostKey]*Host{},
+		KeyPairs:      map[ObjectRef]*KeyPair{},
+		Bundles:       map[ObjectRef]*Bundle{},
+		Announcements: map[netip.Addr]*Announcement{},
 	}
 }
 
 // Empty reports whether nothing changed.
 func (d *Delta) Empty() bool {
-	return len(d.Frontends)+len(d.Backends)+len(d.Endpoints)+len(d.Workloads) == 0
+	return len(d.Frontends)+len(d.Backends)+len(d.Endpoints)+len(d.Workloads)+len(d.Ports)+len(d.Hosts)+len(d.KeyPairs)+len(d.Bundles)+len(d.Announcements) == 0
 }
 
 // Merge adds a later delta to this one.
@@ -32,15 +45,25 @@ func (d *Delta) Merge(later *Delta) {
 	maps.Copy(d.Backends, later.Backends)
 	maps.Copy(d.Endpoints, later.Endpoints)
 	maps.Copy(d.Workloads, later.Workloads)
+	maps.Copy(d.Ports, later.Ports)
+	maps.Copy(d.Hosts, later.Hosts)
+	maps.Copy(d.KeyPairs, later.KeyPairs)
+	maps.Copy(d.Bundles, later.Bundles)
+	maps.Copy(d.Announcements, later.Announcements)
 }
 
 // Mesh is the whole model: what all deltas so far add up to. It is not safe for
 // concurrent use.
 type Mesh struct {
-	Frontends map[FrontendKey]*Frontend
-	Backends  map[BackendKey]*Backend
-	Endpoints map[BackendKey]*Endpoints
-	Workloads map[WorkloadKey]*Workload
+	Frontends     map[FrontendKey]*Frontend
+	Backends      map[BackendKey]*Backend
+	Endpoints     map[BackendKey]*Endpoints
+	Workloads     map[WorkloadKey]*Workload
+	Ports         map[PortKey]*GatewayPort
+	Hosts         map[HostKey]*Host
+	KeyPairs      map[ObjectRef]*KeyPair
+	Bundles       map[ObjectRef]*Bundle
+	Announcements map[netip.Addr]*Announcement
 }
 
 // NewMesh returns an empty mesh.
@@ -52,6 +75,11 @@ func (m *Mesh) Apply(d *Delta) {
 	merge(m.Backends, d.Backends)
 	merge(m.Endpoints, d.Endpoints)
 	merge(m.Workloads, d.Workloads)
+	merge(m.Ports, d.Ports)
+	merge(m.Hosts, d.Hosts)
+	merge(m.KeyPairs, d.KeyPairs)
+	merge(m.Bundles, d.Bundles)
+	merge(m.Announcements, d.Announcements)
 }
 
 // All returns the mesh as one delta that makes it out of nothing.
@@ -65,10 +93,15 @@ func (m *Mesh) All() *Delta {
 // mesh does not hold.
 func (m *Mesh) Now(d *Delta) *Delta {
 	return &Delta{
-		Frontends: pick(m.Frontends, d.Frontends),
-		Backends:  pick(m.Backends, d.Backends),
-		Endpoints: pick(m.Endpoints, d.Endpoints),
-		Workloads: pick(m.Workloads, d.Workloads),
+		Frontends:     pick(m.Frontends, d.Frontends),
+		Backends:      pick(m.Backends, d.Backends),
+		Endpoints:     pick(m.Endpoints, d.Endpoints),
+		Workloads:     pick(m.Workloads, d.Workloads),
+		Ports:         pick(m.Ports, d.Ports),
+		Hosts:         pick(m.Hosts, d.Hosts),
+		KeyPairs:      pick(m.KeyPairs, d.KeyPairs),
+		Bundles:       pick(m.Bundles, d.Bundles),
+		Announcements: pick(m.Announcements, d.Announcements),
 	}
 }
 

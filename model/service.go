@@ -129,7 +129,9 @@ type Backend struct {
 	AppProtocol AppProtocol `json:"appProtocol,omitempty"`
 	// Affinity is the Service's ClientIP session affinity, zero for none.
 	Affinity time.Duration `json:"affinity,omitempty"`
-	Origin   Origin        `json:"origin"`
+	// TLS is how gateways speak to it; clients of the mesh do not.
+	TLS    *BackendTLS `json:"tls,omitempty"`
+	Origin Origin      `json:"origin"`
 }
 
 // Endpoints are the addresses that serve one backend now: the ready ones, or

@@ -12,9 +12,12 @@ type Condition struct {
 // well but PartiallyInvalid, by the Gateway API.
 func (c Condition) Troubling() bool { return c.Status == (c.Type == "PartiallyInvalid") }
 
-// ParentStatus holds the conditions of a route for one of its parents.
+// ParentStatus holds the conditions of a route for one of its parents, or of a
+// policy for one of its ancestors.
 type ParentStatus struct {
 	Parent ObjectRef `json:"parent"`
+	// Ref is the index of the parentRef in the route.
+	Ref int `json:"-"`
 	// Port is the parentRef's port; zero for all ports.
 	Port uint16 `json:"port,omitempty"`
 	// Section is the parentRef's sectionName, a port's name; empty for all ports.
@@ -27,6 +30,21 @@ type Status struct {
 	Origin Origin `json:"origin"`
 	// Parents are a route's, in the order of its parentRefs.
 	Parents []ParentStatus `json:"parents,omitempty"`
-	// Conditions are those of objects that have no parents (Service, Workload).
+	// Conditions are those of the object itself.
 	Conditions []Condition `json:"conditions,omitempty"`
+	// Listeners are those of a Gateway or ListenerSet, in order.
+	Listeners []ListenerStatus `json:"listeners,omitempty"`
+	// AttachedListenerSets counts those of a Gateway.
+	AttachedListenerSets int32 `json:"attachedListenerSets,omitempty"`
+	// Features are those that a GatewayClass's controller supports.
+	Features []string `json:"features,omitempty"`
+}
+
+// ListenerStatus is what Sluice says of one listener.
+type ListenerStatus struct {
+	Name string `json:"name"`
+	// Kinds are the kinds of routes that may attach, of the Gateway API's group.
+	Kinds          []string    `json:"kinds"`
+	AttachedRoutes int32       `json:"attachedRoutes"`
+	Conditions     []Condition `json:"conditions"`
 }

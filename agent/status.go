@@ -53,6 +53,9 @@ func (a *Agent) status() *Status {
 		Version: a.cfg.Version, Folder: a.cfg.Folder, Cgroup: a.cfg.CgroupRoot,
 		Envoy: a.envoy.Status(), XDS: a.proxy.Status(),
 	}
+	if a.state.starting() {
+		st.NotReady = append(st.NotReady, a.reading())
+	}
 	a.state.describe(st)
 	if !st.Envoy.Live {
 		st.NotReady = append(st.NotReady, "Envoy is not live")
@@ -64,6 +67,15 @@ func (a *Agent) status() *Status {
 	st.Attached = st.KernelError == "" && !a.state.starting()
 	amend(st)
 	return st
+}
+
+// reading says how far the start has come.
+func (a *Agent) reading() string {
+	s := "the folder is being read"
+	if p := a.folder.Progress(); p != "" {
+		s += ": " + p
+	}
+	return s
 }
 
 // amend says of an object that is accepted, but not as it stands in the input
@@ -106,9 +118,6 @@ func withMessage(o *model.Status, message string) *model.Status {
 func (s *state) describe(st *Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.synced {
-		st.NotReady = append(st.NotReady, "the folder is being read")
-	}
 	if s.kernelErr != nil {
 		st.KernelError = s.kernelErr.Error()
 		st.NotReady = append(st.NotReady, "the kernel could not be programmed")

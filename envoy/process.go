@@ -71,7 +71,8 @@ func (c Config) raiseLimit() {
 		have.Cur = have.Max
 		err = errors.Join(err, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &have))
 	}
-	c.Log.Warn("cannot raise the limit of open files for Envoy", "wanted", c.MaxFiles, "got", have.Cur, "error", err)
+	c.Log.Warn("cannot raise the limit of open files for Envoy", "wanted", c.MaxFiles, "got", have.Cur, "error", err,
+		"hint", "raise it for sluice itself, such as by LimitNOFILE in its systemd unit: each connection through Envoy takes two")
 }
 
 // settle holds a process that was just started, and records it.

@@ -73,7 +73,7 @@ func (e *explainer) byName() *model.Frontend {
 	}
 	for k := range e.mesh.Backends {
 		if k.Namespace == namespace && k.Name == name {
-			e.leaveAlone(fmt.Sprintf("Service %s/%s is headless, or has no address of its own: its name stands for its endpoints, which are dialled directly", namespace, name))
+			e.leaveAlone(fmt.Sprintf("Service %s/%s has no cluster address (it is headless, say): clients dial its endpoints", namespace, name))
 			return nil
 		}
 	}

@@ -56,6 +56,8 @@ type Folder struct {
 	failed map[string]error
 	// loaded tells that there is a state which a half-written file must not spoil.
 	loaded bool
+	// progress is that of the reading under way.
+	progress progress
 	// newWatcher asks the kernel for notifications.
 	newWatcher func() (*fsnotify.Watcher, error)
 }
@@ -77,6 +79,7 @@ func New(dir string, opts Options) (*Folder, error) {
 	decoder.Check = opts.Check
 	f := &Folder{
 		dir: filepath.Clean(dir), log: log, decoder: decoder, files: map[string]*input{}, tuning: defaultTuning,
+		progress:   progress{log: log},
 		newWatcher: func() (*fsnotify.Watcher, error) { return fsnotify.NewBufferedWatcher(1024) },
 	}
 	keep := newVault(opts.StateDir, f.dir, f.decoder, log)

@@ -79,7 +79,7 @@ func (p *player) edit(file int, text []byte) {
 	f := p.folder
 	due := map[model.ObjectRef]bool{}
 	if e := f.accept([]string{"a.yaml", "b.yaml"}[file], reading{data: text}, due); e != nil {
-		decode(f.decoder, []*edit{e})
+		decode(f.decoder, []*edit{e}, &f.progress)
 		f.apply(e, due)
 	}
 	f.ledger.settle(due)

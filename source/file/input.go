@@ -105,7 +105,7 @@ func (e *edit) keep(d *document, part syntax.Document) {
 }
 
 // decode decodes the new documents of all edits, on all processors.
-func decode(dec *scheme.Decoder, edits []*edit) {
+func decode(dec *scheme.Decoder, edits []*edit, p *progress) {
 	var wg sync.WaitGroup
 	jobs := make(chan func())
 	for range runtime.GOMAXPROCS(0) {
@@ -115,10 +115,19 @@ func decode(dec *scheme.Decoder, edits []*edit) {
 			}
 		})
 	}
+	total := 0
+	for _, e := range edits {
+		total += len(e.come)
+	}
+	p.begin(total)
 	for _, e := range edits {
 		known := e.known()
 		for _, d := range e.come {
-			jobs <- func() { d.items = dec.Decode(d.text, formatOf(d.in.path), known) }
+			jobs <- func() {
+				d.items = dec.Decode(d.text, formatOf(d.in.path), known)
+				p.done.Add(1)
+			}
+			p.tell()
 		}
 	}
 	close(jobs)

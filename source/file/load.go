@@ -61,7 +61,7 @@ func (f *Folder) refresh(paths []string, waits *waits) (later []string) {
 			edits = append(edits, e)
 		}
 	}
-	decode(f.decoder, edits)
+	decode(f.decoder, edits, &f.progress)
 	for _, e := range edits {
 		f.apply(e, due)
 	}

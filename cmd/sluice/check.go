@@ -25,7 +25,7 @@ func checkCommand() *cobra.Command {
 and says of each whether it is there and what to do if not. Exit code 1 when a
 required one is missing.`,
 		Example: "  sluice check\n  sluice check --envoy /usr/local/bin/envoy -o json",
-		Args: noArguments(seeHelp),
+		Args:    noArguments(seeHelp),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			findings := append(redirect.Check(redirect.Config{BPFFS: paths.BPFFS, CgroupRoot: paths.CgroupRoot}), checkEnvoy(cmd, binary))
 			if err := out.print(cmd.OutOrStdout(), findings, func(w io.Writer) { printFindings(w, findings) }); err != nil {

@@ -15,8 +15,8 @@ import (
 
 func getCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "get",
-		Short: "List what is in force on this node",
+		Use:     "get",
+		Short:   "List what is in force on this node",
 		Example: "  sluice get services\n  sluice get routes -o yaml\n  sluice get maps",
 		// Not flags are wrong when the kind is: each kind has its own.
 		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},

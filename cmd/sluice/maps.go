@@ -24,7 +24,7 @@ func getMaps() *cobra.Command {
 		Aliases: []string{"map"},
 		Short:   "The kernel's maps, decoded, with their counters",
 		Example: "  sluice get maps\n  sluice get maps -o json | jq .frontends",
-		Args:  noArguments(seeHelp),
+		Args:    noArguments(seeHelp),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dump, err := agent.NewClient(paths).Maps(cmd.Context())
 			if err != nil {

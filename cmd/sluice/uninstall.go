@@ -29,7 +29,7 @@ func uninstallCommand() *cobra.Command {
 pins, mounts, cgroups and files. Connections that the kernel had balanced go on;
 those through Envoy end after its drain time. Safe to repeat.`,
 		Example: "  sluice uninstall\n  sluice uninstall --run-dir /run/other --bpffs /sys/fs/bpf/other",
-		Args: noArguments(seeHelp),
+		Args:    noArguments(seeHelp),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if os.Geteuid() != 0 {
 				return errors.New("`sluice uninstall` changes the kernel: run it as root")

@@ -144,7 +144,7 @@ func serve(t *testing.T, frontends []*model.Frontend) (dir string) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, envoytest.Binary(t), "-c", file, "--use-dynamic-base-id", "--concurrency", "1", "-l", "error")
+	cmd := exec.CommandContext(ctx, envoytest.Binary(t), "-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "error")
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

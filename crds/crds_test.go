@@ -44,9 +44,15 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// TestWorkloadDocumented checks that each field of our own kind is described.
-func TestWorkloadDocumented(t *testing.T) {
-	crd, err := Load("sluice.io", "workloads")
+// TestDocumented checks that each field of our own kinds is described.
+func TestDocumented(t *testing.T) {
+	for _, plural := range []string{"workloads", "addresspools"} {
+		t.Run(plural, func(t *testing.T) { testDocumented(t, plural) })
+	}
+}
+
+func testDocumented(t *testing.T, plural string) {
+	crd, err := Load("sluice.io", plural)
 	if err != nil {
 		t.Fatal(err)
 	}

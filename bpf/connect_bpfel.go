@@ -22,12 +22,14 @@ const (
 	connectMapSlGate       = "sl_gate"
 	connectMapSlGroups     = "sl_groups"
 	connectMapSlHandoffs   = "sl_handoffs"
+	connectMapSlListeners  = "sl_listeners"
 	connectMapSlMembers    = "sl_members"
 	connectMapSlMeta       = "sl_meta"
 	connectMapSlNames      = "sl_names"
 	connectMapSlSessions   = "sl_sessions"
 	connectMapSlSlots      = "sl_slots"
 	connectMapSlSplits     = "sl_splits"
+	connectMapSlSteering   = "sl_steering"
 	connectMapSlTallies    = "sl_tallies"
 	connectMapSlUdpFlows   = "sl_udp_flows"
 	connectMapSlUdpReplies = "sl_udp_replies"
@@ -39,6 +41,7 @@ const (
 	connectVarHasMptcp     = "has_mptcp"
 	connectVarHasSetRetval = "has_set_retval"
 	connectVarInboundPort  = "inbound_port"
+	connectVarNodeNetns    = "node_netns"
 	connectVarOutboundPort = "outbound_port"
 )
 
@@ -98,12 +101,14 @@ type connectMapSpecs struct {
 	SlGate       *ebpf.MapSpec `ebpf:"sl_gate"`
 	SlGroups     *ebpf.MapSpec `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.MapSpec `ebpf:"sl_handoffs"`
+	SlListeners  *ebpf.MapSpec `ebpf:"sl_listeners"`
 	SlMembers    *ebpf.MapSpec `ebpf:"sl_members"`
 	SlMeta       *ebpf.MapSpec `ebpf:"sl_meta"`
 	SlNames      *ebpf.MapSpec `ebpf:"sl_names"`
 	SlSessions   *ebpf.MapSpec `ebpf:"sl_sessions"`
 	SlSlots      *ebpf.MapSpec `ebpf:"sl_slots"`
 	SlSplits     *ebpf.MapSpec `ebpf:"sl_splits"`
+	SlSteering   *ebpf.MapSpec `ebpf:"sl_steering"`
 	SlTallies    *ebpf.MapSpec `ebpf:"sl_tallies"`
 	SlUdpFlows   *ebpf.MapSpec `ebpf:"sl_udp_flows"`
 	SlUdpReplies *ebpf.MapSpec `ebpf:"sl_udp_replies"`
@@ -119,6 +124,7 @@ type connectVariableSpecs struct {
 	HasMptcp     *ebpf.VariableSpec `ebpf:"has_mptcp"`
 	HasSetRetval *ebpf.VariableSpec `ebpf:"has_set_retval"`
 	InboundPort  *ebpf.VariableSpec `ebpf:"inbound_port"`
+	NodeNetns    *ebpf.VariableSpec `ebpf:"node_netns"`
 	OutboundPort *ebpf.VariableSpec `ebpf:"outbound_port"`
 }
 
@@ -148,12 +154,14 @@ type connectMaps struct {
 	SlGate       *ebpf.Map `ebpf:"sl_gate"`
 	SlGroups     *ebpf.Map `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.Map `ebpf:"sl_handoffs"`
+	SlListeners  *ebpf.Map `ebpf:"sl_listeners"`
 	SlMembers    *ebpf.Map `ebpf:"sl_members"`
 	SlMeta       *ebpf.Map `ebpf:"sl_meta"`
 	SlNames      *ebpf.Map `ebpf:"sl_names"`
 	SlSessions   *ebpf.Map `ebpf:"sl_sessions"`
 	SlSlots      *ebpf.Map `ebpf:"sl_slots"`
 	SlSplits     *ebpf.Map `ebpf:"sl_splits"`
+	SlSteering   *ebpf.Map `ebpf:"sl_steering"`
 	SlTallies    *ebpf.Map `ebpf:"sl_tallies"`
 	SlUdpFlows   *ebpf.Map `ebpf:"sl_udp_flows"`
 	SlUdpReplies *ebpf.Map `ebpf:"sl_udp_replies"`
@@ -168,12 +176,14 @@ func (m *connectMaps) Close() error {
 		m.SlGate,
 		m.SlGroups,
 		m.SlHandoffs,
+		m.SlListeners,
 		m.SlMembers,
 		m.SlMeta,
 		m.SlNames,
 		m.SlSessions,
 		m.SlSlots,
 		m.SlSplits,
+		m.SlSteering,
 		m.SlTallies,
 		m.SlUdpFlows,
 		m.SlUdpReplies,
@@ -190,6 +200,7 @@ type connectVariables struct {
 	HasMptcp     *ebpf.Variable `ebpf:"has_mptcp"`
 	HasSetRetval *ebpf.Variable `ebpf:"has_set_retval"`
 	InboundPort  *ebpf.Variable `ebpf:"inbound_port"`
+	NodeNetns    *ebpf.Variable `ebpf:"node_netns"`
 	OutboundPort *ebpf.Variable `ebpf:"outbound_port"`
 }
 

@@ -34,12 +34,22 @@ TABLE(sl_splits, struct split_key, struct split, 65536);
 TABLE(sl_groups, __u32, struct group, 262144);
 TABLE(sl_slots, struct slot_key, struct endpoint, 524288);
 TABLE(sl_members, struct endpoint, __u32, 524288);
+TABLE(sl_steering, struct steering_key, struct steering, 65536);
 TABLE(sl_names, struct name_key, struct name, 524288);
 
 LRU(sl_affinity, struct affinity_key, struct kept, 65536);
 LRU(sl_udp_flows, struct peer_key, struct kept, 65536);
 LRU(sl_udp_replies, struct peer_key, struct peer, 65536);
 LRU(sl_handoffs, struct handoff_key, struct handoff, 65536);
+
+/* Written by the LISTEN callback alone; the kernel takes a socket out when it
+ * is closed. IPv4 has the first half, IPv6 the second. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKMAP);
+	__uint(max_entries, 2 * LISTENERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} sl_listeners SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

@@ -22,12 +22,14 @@ const (
 	selftestMapSlGate       = "sl_gate"
 	selftestMapSlGroups     = "sl_groups"
 	selftestMapSlHandoffs   = "sl_handoffs"
+	selftestMapSlListeners  = "sl_listeners"
 	selftestMapSlMembers    = "sl_members"
 	selftestMapSlMeta       = "sl_meta"
 	selftestMapSlNames      = "sl_names"
 	selftestMapSlSessions   = "sl_sessions"
 	selftestMapSlSlots      = "sl_slots"
 	selftestMapSlSplits     = "sl_splits"
+	selftestMapSlSteering   = "sl_steering"
 	selftestMapSlTallies    = "sl_tallies"
 	selftestMapSlUdpFlows   = "sl_udp_flows"
 	selftestMapSlUdpReplies = "sl_udp_replies"
@@ -90,12 +92,14 @@ type selftestMapSpecs struct {
 	SlGate       *ebpf.MapSpec `ebpf:"sl_gate"`
 	SlGroups     *ebpf.MapSpec `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.MapSpec `ebpf:"sl_handoffs"`
+	SlListeners  *ebpf.MapSpec `ebpf:"sl_listeners"`
 	SlMembers    *ebpf.MapSpec `ebpf:"sl_members"`
 	SlMeta       *ebpf.MapSpec `ebpf:"sl_meta"`
 	SlNames      *ebpf.MapSpec `ebpf:"sl_names"`
 	SlSessions   *ebpf.MapSpec `ebpf:"sl_sessions"`
 	SlSlots      *ebpf.MapSpec `ebpf:"sl_slots"`
 	SlSplits     *ebpf.MapSpec `ebpf:"sl_splits"`
+	SlSteering   *ebpf.MapSpec `ebpf:"sl_steering"`
 	SlTallies    *ebpf.MapSpec `ebpf:"sl_tallies"`
 	SlUdpFlows   *ebpf.MapSpec `ebpf:"sl_udp_flows"`
 	SlUdpReplies *ebpf.MapSpec `ebpf:"sl_udp_replies"`
@@ -134,12 +138,14 @@ type selftestMaps struct {
 	SlGate       *ebpf.Map `ebpf:"sl_gate"`
 	SlGroups     *ebpf.Map `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.Map `ebpf:"sl_handoffs"`
+	SlListeners  *ebpf.Map `ebpf:"sl_listeners"`
 	SlMembers    *ebpf.Map `ebpf:"sl_members"`
 	SlMeta       *ebpf.Map `ebpf:"sl_meta"`
 	SlNames      *ebpf.Map `ebpf:"sl_names"`
 	SlSessions   *ebpf.Map `ebpf:"sl_sessions"`
 	SlSlots      *ebpf.Map `ebpf:"sl_slots"`
 	SlSplits     *ebpf.Map `ebpf:"sl_splits"`
+	SlSteering   *ebpf.Map `ebpf:"sl_steering"`
 	SlTallies    *ebpf.Map `ebpf:"sl_tallies"`
 	SlUdpFlows   *ebpf.Map `ebpf:"sl_udp_flows"`
 	SlUdpReplies *ebpf.Map `ebpf:"sl_udp_replies"`
@@ -154,12 +160,14 @@ func (m *selftestMaps) Close() error {
 		m.SlGate,
 		m.SlGroups,
 		m.SlHandoffs,
+		m.SlListeners,
 		m.SlMembers,
 		m.SlMeta,
 		m.SlNames,
 		m.SlSessions,
 		m.SlSlots,
 		m.SlSplits,
+		m.SlSteering,
 		m.SlTallies,
 		m.SlUdpFlows,
 		m.SlUdpReplies,

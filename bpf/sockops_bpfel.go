@@ -22,12 +22,14 @@ const (
 	sockopsMapSlGate       = "sl_gate"
 	sockopsMapSlGroups     = "sl_groups"
 	sockopsMapSlHandoffs   = "sl_handoffs"
+	sockopsMapSlListeners  = "sl_listeners"
 	sockopsMapSlMembers    = "sl_members"
 	sockopsMapSlMeta       = "sl_meta"
 	sockopsMapSlNames      = "sl_names"
 	sockopsMapSlSessions   = "sl_sessions"
 	sockopsMapSlSlots      = "sl_slots"
 	sockopsMapSlSplits     = "sl_splits"
+	sockopsMapSlSteering   = "sl_steering"
 	sockopsMapSlTallies    = "sl_tallies"
 	sockopsMapSlUdpFlows   = "sl_udp_flows"
 	sockopsMapSlUdpReplies = "sl_udp_replies"
@@ -38,6 +40,7 @@ const (
 	sockopsVarHasMptcp     = "has_mptcp"
 	sockopsVarHasSetRetval = "has_set_retval"
 	sockopsVarInboundPort  = "inbound_port"
+	sockopsVarNodeNetns    = "node_netns"
 	sockopsVarOutboundPort = "outbound_port"
 )
 
@@ -96,12 +99,14 @@ type sockopsMapSpecs struct {
 	SlGate       *ebpf.MapSpec `ebpf:"sl_gate"`
 	SlGroups     *ebpf.MapSpec `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.MapSpec `ebpf:"sl_handoffs"`
+	SlListeners  *ebpf.MapSpec `ebpf:"sl_listeners"`
 	SlMembers    *ebpf.MapSpec `ebpf:"sl_members"`
 	SlMeta       *ebpf.MapSpec `ebpf:"sl_meta"`
 	SlNames      *ebpf.MapSpec `ebpf:"sl_names"`
 	SlSessions   *ebpf.MapSpec `ebpf:"sl_sessions"`
 	SlSlots      *ebpf.MapSpec `ebpf:"sl_slots"`
 	SlSplits     *ebpf.MapSpec `ebpf:"sl_splits"`
+	SlSteering   *ebpf.MapSpec `ebpf:"sl_steering"`
 	SlTallies    *ebpf.MapSpec `ebpf:"sl_tallies"`
 	SlUdpFlows   *ebpf.MapSpec `ebpf:"sl_udp_flows"`
 	SlUdpReplies *ebpf.MapSpec `ebpf:"sl_udp_replies"`
@@ -117,6 +122,7 @@ type sockopsVariableSpecs struct {
 	HasMptcp     *ebpf.VariableSpec `ebpf:"has_mptcp"`
 	HasSetRetval *ebpf.VariableSpec `ebpf:"has_set_retval"`
 	InboundPort  *ebpf.VariableSpec `ebpf:"inbound_port"`
+	NodeNetns    *ebpf.VariableSpec `ebpf:"node_netns"`
 	OutboundPort *ebpf.VariableSpec `ebpf:"outbound_port"`
 }
 
@@ -146,12 +152,14 @@ type sockopsMaps struct {
 	SlGate       *ebpf.Map `ebpf:"sl_gate"`
 	SlGroups     *ebpf.Map `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.Map `ebpf:"sl_handoffs"`
+	SlListeners  *ebpf.Map `ebpf:"sl_listeners"`
 	SlMembers    *ebpf.Map `ebpf:"sl_members"`
 	SlMeta       *ebpf.Map `ebpf:"sl_meta"`
 	SlNames      *ebpf.Map `ebpf:"sl_names"`
 	SlSessions   *ebpf.Map `ebpf:"sl_sessions"`
 	SlSlots      *ebpf.Map `ebpf:"sl_slots"`
 	SlSplits     *ebpf.Map `ebpf:"sl_splits"`
+	SlSteering   *ebpf.Map `ebpf:"sl_steering"`
 	SlTallies    *ebpf.Map `ebpf:"sl_tallies"`
 	SlUdpFlows   *ebpf.Map `ebpf:"sl_udp_flows"`
 	SlUdpReplies *ebpf.Map `ebpf:"sl_udp_replies"`
@@ -166,12 +174,14 @@ func (m *sockopsMaps) Close() error {
 		m.SlGate,
 		m.SlGroups,
 		m.SlHandoffs,
+		m.SlListeners,
 		m.SlMembers,
 		m.SlMeta,
 		m.SlNames,
 		m.SlSessions,
 		m.SlSlots,
 		m.SlSplits,
+		m.SlSteering,
 		m.SlTallies,
 		m.SlUdpFlows,
 		m.SlUdpReplies,
@@ -188,6 +198,7 @@ type sockopsVariables struct {
 	HasMptcp     *ebpf.Variable `ebpf:"has_mptcp"`
 	HasSetRetval *ebpf.Variable `ebpf:"has_set_retval"`
 	InboundPort  *ebpf.Variable `ebpf:"inbound_port"`
+	NodeNetns    *ebpf.Variable `ebpf:"node_netns"`
 	OutboundPort *ebpf.Variable `ebpf:"outbound_port"`
 }
 

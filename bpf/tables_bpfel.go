@@ -46,7 +46,9 @@ const (
 	tablesCounterCOUNT_HANDOFF_FAILED tablesCounter = 7
 	tablesCounterCOUNT_ORIGDST        tablesCounter = 8
 	tablesCounterCOUNT_BIND_DENIED    tablesCounter = 9
-	tablesCounterCOUNT_MAX            tablesCounter = 10
+	tablesCounterCOUNT_GATEWAY        tablesCounter = 10
+	tablesCounterCOUNT_GATEWAY_NONE   tablesCounter = 11
+	tablesCounterCOUNT_MAX            tablesCounter = 12
 )
 
 type tablesEndpoint struct {
@@ -223,6 +225,26 @@ type tablesSplitPart struct {
 	Group uint32
 }
 
+type tablesSteering struct {
+	_    structs.HostLayout
+	Kind uint32
+}
+
+type tablesSteeringKey struct {
+	_     structs.HostLayout
+	Ip    tablesAddr
+	Port  uint16
+	Proto uint8
+	Pad   uint8
+}
+
+type tablesSteeringKind uint32
+
+const (
+	tablesSteeringKindSTEERING_ENVOY    tablesSteeringKind = 1
+	tablesSteeringKindSTEERING_RESERVED tablesSteeringKind = 2
+)
+
 type tablesTally struct {
 	_       structs.HostLayout
 	Kernel  uint64
@@ -278,12 +300,14 @@ const (
 	tablesMapSlGate             = "sl_gate"
 	tablesMapSlGroups           = "sl_groups"
 	tablesMapSlHandoffs         = "sl_handoffs"
+	tablesMapSlListeners        = "sl_listeners"
 	tablesMapSlMembers          = "sl_members"
 	tablesMapSlMeta             = "sl_meta"
 	tablesMapSlNames            = "sl_names"
 	tablesMapSlSessions         = "sl_sessions"
 	tablesMapSlSlots            = "sl_slots"
 	tablesMapSlSplits           = "sl_splits"
+	tablesMapSlSteering         = "sl_steering"
 	tablesMapSlTallies          = "sl_tallies"
 	tablesMapSlUdpFlows         = "sl_udp_flows"
 	tablesMapSlUdpReplies       = "sl_udp_replies"
@@ -295,6 +319,7 @@ const (
 	tablesVarUnusedRequest      = "unused_request"
 	tablesVarUnusedSessionKind  = "unused_session_kind"
 	tablesVarUnusedSplitPart    = "unused_split_part"
+	tablesVarUnusedSteeringKind = "unused_steering_kind"
 	tablesVarUnusedVerdict      = "unused_verdict"
 	tablesVarUnusedWorkloadFlag = "unused_workload_flag"
 	tablesVarUnusedWorkloadKind = "unused_workload_kind"
@@ -354,12 +379,14 @@ type tablesMapSpecs struct {
 	SlGate       *ebpf.MapSpec `ebpf:"sl_gate"`
 	SlGroups     *ebpf.MapSpec `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.MapSpec `ebpf:"sl_handoffs"`
+	SlListeners  *ebpf.MapSpec `ebpf:"sl_listeners"`
 	SlMembers    *ebpf.MapSpec `ebpf:"sl_members"`
 	SlMeta       *ebpf.MapSpec `ebpf:"sl_meta"`
 	SlNames      *ebpf.MapSpec `ebpf:"sl_names"`
 	SlSessions   *ebpf.MapSpec `ebpf:"sl_sessions"`
 	SlSlots      *ebpf.MapSpec `ebpf:"sl_slots"`
 	SlSplits     *ebpf.MapSpec `ebpf:"sl_splits"`
+	SlSteering   *ebpf.MapSpec `ebpf:"sl_steering"`
 	SlTallies    *ebpf.MapSpec `ebpf:"sl_tallies"`
 	SlUdpFlows   *ebpf.MapSpec `ebpf:"sl_udp_flows"`
 	SlUdpReplies *ebpf.MapSpec `ebpf:"sl_udp_replies"`
@@ -377,6 +404,7 @@ type tablesVariableSpecs struct {
 	UnusedRequest      *ebpf.VariableSpec `ebpf:"unused_request"`
 	UnusedSessionKind  *ebpf.VariableSpec `ebpf:"unused_session_kind"`
 	UnusedSplitPart    *ebpf.VariableSpec `ebpf:"unused_split_part"`
+	UnusedSteeringKind *ebpf.VariableSpec `ebpf:"unused_steering_kind"`
 	UnusedVerdict      *ebpf.VariableSpec `ebpf:"unused_verdict"`
 	UnusedWorkloadFlag *ebpf.VariableSpec `ebpf:"unused_workload_flag"`
 	UnusedWorkloadKind *ebpf.VariableSpec `ebpf:"unused_workload_kind"`
@@ -408,12 +436,14 @@ type tablesMaps struct {
 	SlGate       *ebpf.Map `ebpf:"sl_gate"`
 	SlGroups     *ebpf.Map `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.Map `ebpf:"sl_handoffs"`
+	SlListeners  *ebpf.Map `ebpf:"sl_listeners"`
 	SlMembers    *ebpf.Map `ebpf:"sl_members"`
 	SlMeta       *ebpf.Map `ebpf:"sl_meta"`
 	SlNames      *ebpf.Map `ebpf:"sl_names"`
 	SlSessions   *ebpf.Map `ebpf:"sl_sessions"`
 	SlSlots      *ebpf.Map `ebpf:"sl_slots"`
 	SlSplits     *ebpf.Map `ebpf:"sl_splits"`
+	SlSteering   *ebpf.Map `ebpf:"sl_steering"`
 	SlTallies    *ebpf.Map `ebpf:"sl_tallies"`
 	SlUdpFlows   *ebpf.Map `ebpf:"sl_udp_flows"`
 	SlUdpReplies *ebpf.Map `ebpf:"sl_udp_replies"`
@@ -428,12 +458,14 @@ func (m *tablesMaps) Close() error {
 		m.SlGate,
 		m.SlGroups,
 		m.SlHandoffs,
+		m.SlListeners,
 		m.SlMembers,
 		m.SlMeta,
 		m.SlNames,
 		m.SlSessions,
 		m.SlSlots,
 		m.SlSplits,
+		m.SlSteering,
 		m.SlTallies,
 		m.SlUdpFlows,
 		m.SlUdpReplies,
@@ -452,6 +484,7 @@ type tablesVariables struct {
 	UnusedRequest      *ebpf.Variable `ebpf:"unused_request"`
 	UnusedSessionKind  *ebpf.Variable `ebpf:"unused_session_kind"`
 	UnusedSplitPart    *ebpf.Variable `ebpf:"unused_split_part"`
+	UnusedSteeringKind *ebpf.Variable `ebpf:"unused_steering_kind"`
 	UnusedVerdict      *ebpf.Variable `ebpf:"unused_verdict"`
 	UnusedWorkloadFlag *ebpf.Variable `ebpf:"unused_workload_flag"`
 	UnusedWorkloadKind *ebpf.Variable `ebpf:"unused_workload_kind"`

@@ -26,6 +26,10 @@ type (
 	SlotKey = tablesSlotKey
 	// Endpoint is what is there; with its group it is a key of the memberships.
 	Endpoint = tablesEndpoint
+	// SteeringKey is an address and port of the node.
+	SteeringKey = tablesSteeringKey
+	// Steering is whose it is.
+	Steering = tablesSteering
 	// NameKey is a number that user space gave out.
 	NameKey = tablesNameKey
 	// Name is what it means.
@@ -62,6 +66,9 @@ const (
 	ActionEnvoy  = uint8(tablesActionACTION_ENVOY)
 
 	FrontendScoped = uint8(tablesFrontendFlagFRONTEND_SCOPED)
+
+	SteeringEnvoy    = uint32(tablesSteeringKindSTEERING_ENVOY)
+	SteeringReserved = uint32(tablesSteeringKindSTEERING_RESERVED)
 )
 
 // Verdicts of the decision, for tests.
@@ -92,11 +99,13 @@ var Counters = [tablesCounterCOUNT_MAX]string{
 	tablesCounterCOUNT_HANDOFF_FAILED: "handoffsFailed",
 	tablesCounterCOUNT_ORIGDST:        "originalDestinations",
 	tablesCounterCOUNT_BIND_DENIED:    "bindsDenied",
+	tablesCounterCOUNT_GATEWAY:        "gateways",
+	tablesCounterCOUNT_GATEWAY_NONE:   "gatewaysRefused",
 }
 
 // Object is one compiled object: the programs of one family of attach points.
 type Object struct {
-	// Name is the family: connect, udp, peername, sockops, origdst or bind.
+	// Name is the family: connect, udp, peername, sockops, origdst, bind or gateway.
 	Name string
 	// Load parses the object; it does not touch the kernel.
 	Load func() (*ebpf.CollectionSpec, error)
@@ -113,6 +122,7 @@ func Objects() []Object {
 		{"bind", loadBind},
 		{"udp", loadUdp},
 		{"connect", loadConnect},
+		{"gateway", loadGateway},
 	}
 }
 

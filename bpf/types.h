@@ -177,6 +177,27 @@ struct handoff {
 	__u32 pad;
 };
 
+/* The addresses and ports of the node that are gateways'. */
+struct steering_key {
+	struct addr ip; /* all zero: any address of the node, of either family */
+	__be16 port;
+	__u8 proto;
+	__u8 pad;
+};
+
+enum steering_kind {
+	STEERING_ENVOY = 1,    /* connections go to Envoy, or are refused */
+	STEERING_RESERVED = 2, /* Envoy's own port: nobody else may bind it */
+};
+
+struct steering {
+	__u32 kind;
+};
+
+/* Envoy's listening sockets for gateways: each worker has one of each family,
+ * and while Envoy makes them anew there are old and new ones. */
+#define LISTENERS 512
+
 enum counter {
 	COUNT_KERNEL_TCP,     /* TCP connects balanced in the kernel */
 	COUNT_KERNEL_UDP,     /* UDP connects and new UDP flows balanced in the kernel */
@@ -188,6 +209,8 @@ enum counter {
 	COUNT_HANDOFF_FAILED, /* redirected connects that failed before Envoy had them */
 	COUNT_ORIGDST,	      /* original destinations answered to Envoy */
 	COUNT_BIND_DENIED,    /* binds of Envoy's ports refused */
+	COUNT_GATEWAY,	      /* connections to gateways given to Envoy */
+	COUNT_GATEWAY_NONE,   /* connections to gateways refused: Envoy does not listen */
 	COUNT_MAX,
 };
 

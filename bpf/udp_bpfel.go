@@ -22,12 +22,14 @@ const (
 	udpMapSlGate       = "sl_gate"
 	udpMapSlGroups     = "sl_groups"
 	udpMapSlHandoffs   = "sl_handoffs"
+	udpMapSlListeners  = "sl_listeners"
 	udpMapSlMembers    = "sl_members"
 	udpMapSlMeta       = "sl_meta"
 	udpMapSlNames      = "sl_names"
 	udpMapSlSessions   = "sl_sessions"
 	udpMapSlSlots      = "sl_slots"
 	udpMapSlSplits     = "sl_splits"
+	udpMapSlSteering   = "sl_steering"
 	udpMapSlTallies    = "sl_tallies"
 	udpMapSlUdpFlows   = "sl_udp_flows"
 	udpMapSlUdpReplies = "sl_udp_replies"
@@ -41,6 +43,7 @@ const (
 	udpVarHasMptcp     = "has_mptcp"
 	udpVarHasSetRetval = "has_set_retval"
 	udpVarInboundPort  = "inbound_port"
+	udpVarNodeNetns    = "node_netns"
 	udpVarOutboundPort = "outbound_port"
 )
 
@@ -102,12 +105,14 @@ type udpMapSpecs struct {
 	SlGate       *ebpf.MapSpec `ebpf:"sl_gate"`
 	SlGroups     *ebpf.MapSpec `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.MapSpec `ebpf:"sl_handoffs"`
+	SlListeners  *ebpf.MapSpec `ebpf:"sl_listeners"`
 	SlMembers    *ebpf.MapSpec `ebpf:"sl_members"`
 	SlMeta       *ebpf.MapSpec `ebpf:"sl_meta"`
 	SlNames      *ebpf.MapSpec `ebpf:"sl_names"`
 	SlSessions   *ebpf.MapSpec `ebpf:"sl_sessions"`
 	SlSlots      *ebpf.MapSpec `ebpf:"sl_slots"`
 	SlSplits     *ebpf.MapSpec `ebpf:"sl_splits"`
+	SlSteering   *ebpf.MapSpec `ebpf:"sl_steering"`
 	SlTallies    *ebpf.MapSpec `ebpf:"sl_tallies"`
 	SlUdpFlows   *ebpf.MapSpec `ebpf:"sl_udp_flows"`
 	SlUdpReplies *ebpf.MapSpec `ebpf:"sl_udp_replies"`
@@ -123,6 +128,7 @@ type udpVariableSpecs struct {
 	HasMptcp     *ebpf.VariableSpec `ebpf:"has_mptcp"`
 	HasSetRetval *ebpf.VariableSpec `ebpf:"has_set_retval"`
 	InboundPort  *ebpf.VariableSpec `ebpf:"inbound_port"`
+	NodeNetns    *ebpf.VariableSpec `ebpf:"node_netns"`
 	OutboundPort *ebpf.VariableSpec `ebpf:"outbound_port"`
 }
 
@@ -152,12 +158,14 @@ type udpMaps struct {
 	SlGate       *ebpf.Map `ebpf:"sl_gate"`
 	SlGroups     *ebpf.Map `ebpf:"sl_groups"`
 	SlHandoffs   *ebpf.Map `ebpf:"sl_handoffs"`
+	SlListeners  *ebpf.Map `ebpf:"sl_listeners"`
 	SlMembers    *ebpf.Map `ebpf:"sl_members"`
 	SlMeta       *ebpf.Map `ebpf:"sl_meta"`
 	SlNames      *ebpf.Map `ebpf:"sl_names"`
 	SlSessions   *ebpf.Map `ebpf:"sl_sessions"`
 	SlSlots      *ebpf.Map `ebpf:"sl_slots"`
 	SlSplits     *ebpf.Map `ebpf:"sl_splits"`
+	SlSteering   *ebpf.Map `ebpf:"sl_steering"`
 	SlTallies    *ebpf.Map `ebpf:"sl_tallies"`
 	SlUdpFlows   *ebpf.Map `ebpf:"sl_udp_flows"`
 	SlUdpReplies *ebpf.Map `ebpf:"sl_udp_replies"`
@@ -172,12 +180,14 @@ func (m *udpMaps) Close() error {
 		m.SlGate,
 		m.SlGroups,
 		m.SlHandoffs,
+		m.SlListeners,
 		m.SlMembers,
 		m.SlMeta,
 		m.SlNames,
 		m.SlSessions,
 		m.SlSlots,
 		m.SlSplits,
+		m.SlSteering,
 		m.SlTallies,
 		m.SlUdpFlows,
 		m.SlUdpReplies,
@@ -194,6 +204,7 @@ type udpVariables struct {
 	HasMptcp     *ebpf.Variable `ebpf:"has_mptcp"`
 	HasSetRetval *ebpf.Variable `ebpf:"has_set_retval"`
 	InboundPort  *ebpf.Variable `ebpf:"inbound_port"`
+	NodeNetns    *ebpf.Variable `ebpf:"node_netns"`
 	OutboundPort *ebpf.Variable `ebpf:"outbound_port"`
 }
 

@@ -20,29 +20,48 @@ type hook struct {
 	name    string // the program's name without sl_, and the pin's
 	program *ebpf.Program
 	attach  ebpf.AttachType
-	cgroup  string
+	at      place
 }
+
+// early are the hooks that are attached before Envoy is told of anything: it
+// listens only once, and must be seen doing so.
+var early = []string{"listen"}
 
 // loadHooks loads all programs with the opened maps, in the order in which they
 // are to be attached.
-func loadHooks(cfg Config, opened map[string]*ebpf.Map) ([]hook, error) {
-	consts, err := constants(cfg)
+func loadHooks(cfg Config, node *nodeNetns, opened map[string]*ebpf.Map) ([]hook, error) {
+	consts, err := constants(cfg, node)
 	if err != nil {
 		return nil, err
 	}
 	var hooks []hook
 	for _, object := range bpf.Objects() {
-		loaded, err := loadObject(cfg, object, opened, consts)
+		loaded, err := loadObject(object, opened, consts)
 		if err != nil {
 			closeHooks(hooks)
 			return nil, err
+		}
+		for i := range loaded {
+			loaded[i].at = placeOf(cfg, node, &loaded[i])
 		}
 		hooks = append(hooks, loaded...)
 	}
 	return hooks, nil
 }
 
-func loadObject(cfg Config, object bpf.Object, opened map[string]*ebpf.Map, consts map[string]any) ([]hook, error) {
+// placeOf: who asks for original destinations, and who listens for gateways, is
+// Envoy.
+func placeOf(cfg Config, node *nodeNetns, h *hook) place {
+	switch {
+	case h.attach == ebpf.AttachSkLookup:
+		return node
+	case h.attach == ebpf.AttachCGroupGetsockopt, h.name == "listen":
+		return cgroup(cfg.EnvoyCgroup)
+	}
+	return cgroup(cfg.CgroupRoot)
+}
+
+func loadObject(object bpf.Object, opened map[string]*ebpf.Map, consts map[string]any) ([]hook, error) {
 	spec, err := object.Load()
 	if err != nil {
 		return nil, err
@@ -74,16 +93,12 @@ func loadObject(cfg Config, object bpf.Object, opened map[string]*ebpf.Map, cons
 	defer coll.Close()
 	var hooks []hook
 	for name, s := range spec.Programs {
-		h := hook{name: name[len("sl_"):], program: coll.DetachProgram(name), attach: s.AttachType, cgroup: cfg.CgroupRoot}
-		if s.AttachType == ebpf.AttachCGroupGetsockopt {
-			h.cgroup = cfg.EnvoyCgroup
-		}
-		hooks = append(hooks, h)
+		hooks = append(hooks, hook{name: name[len("sl_"):], program: coll.DetachProgram(name), attach: s.AttachType})
 	}
 	return hooks, nil
 }
 
-func constants(cfg Config) (map[string]any, error) {
+func constants(cfg Config, node *nodeNetns) (map[string]any, error) {
 	id, err := cgroupID(cfg.EnvoyCgroup)
 	if err != nil {
 		return nil, err
@@ -95,6 +110,7 @@ func constants(cfg Config) (map[string]any, error) {
 	consts := map[string]any{
 		"envoy_cgroup":   id,
 		"envoy_level":    level,
+		"node_netns":     node.cookie,
 		"has_set_retval": features.HaveProgramHelper(ebpf.CGroupSockAddr, asm.FnSetRetval) == nil,
 		"has_mptcp":      features.HaveProgramHelper(ebpf.CGroupSockAddr, asm.FnSkcToMptcpSock) == nil,
 		"outbound_port":  uint16(EnvoyPort),
@@ -118,14 +134,14 @@ func attachAll(cfg Config, hooks []hook) error {
 	}
 	for _, h := range hooks {
 		if err := h.attachAt(filepath.Join(dir, h.name)); err != nil {
-			return fmt.Errorf("attach %s to %s: %w", h.name, h.cgroup, err)
+			return fmt.Errorf("attach %s to %s: %w", h.name, h.at, err)
 		}
 	}
 	return nil
 }
 
 // attachAt replaces the program of the pinned link in one step when there is
-// one for the same cgroup: between the old program and the new one, no call
+// one for the same place: between the old program and the new one, no call
 // goes without.
 func (h hook) attachAt(pin string) error {
 	old, err := link.LoadPinnedLink(pin, nil)
@@ -134,11 +150,11 @@ func (h hook) attachAt(pin string) error {
 	}
 	if err == nil {
 		defer old.Close()
-		if h.attachedTo(old) {
+		if info, err := old.Info(); err == nil && h.at.holds(info, h.attach) {
 			return old.Update(h.program)
 		}
 	}
-	l, err := link.AttachCgroup(link.CgroupOptions{Path: h.cgroup, Attach: h.attach, Program: h.program})
+	l, err := h.at.attach(h.program, h.attach)
 	if err != nil {
 		return err
 	}
@@ -152,15 +168,4 @@ func (h hook) attachAt(pin string) error {
 		return fmt.Errorf("pin the link: %w", err)
 	}
 	return os.Rename(fresh, pin)
-}
-
-// attachedTo tells whether a link is attached to the hook's cgroup. The link of
-// a cgroup that was removed is attached to none.
-func (h hook) attachedTo(l link.Link) bool {
-	info, err := l.Info()
-	if err != nil || info.Cgroup() == nil {
-		return false
-	}
-	id, err := cgroupID(h.cgroup)
-	return err == nil && info.Cgroup().CgroupId == id && uint32(info.Cgroup().AttachType) == uint32(h.attach)
 }

@@ -134,6 +134,8 @@ var kernelFeatures = []feature{
 	{"network namespace cookies at connect()", true, "5.7", hasHelper(ebpf.CGroupSockAddr, asm.FnGetNetnsCookie), "workloads cannot be told apart"},
 	{"network namespace cookies in sockops", true, "5.15", hasHelper(ebpf.SockOps, asm.FnGetNetnsCookie), "Envoy cannot be told what a client dialled"},
 	{"socket storage in getsockopt programs", true, "5.4", hasHelper(ebpf.CGroupSockopt, asm.FnSkStorageGet), "Envoy cannot be told what a client dialled"},
+	{"network namespace cookies in getsockopt programs", true, "5.15", hasHelper(ebpf.CGroupSockopt, asm.FnGetNetnsCookie), "Envoy cannot be told which gateway was dialled"},
+	{"steering connections to gateways (sk_lookup)", true, "5.9", hasHelper(ebpf.SkLookup, asm.FnSkAssign), "gateways' addresses cannot be served"},
 	{"reading a network namespace's cookie", true, "5.14", tryNetnsCookie, "workloads cannot be told apart"},
 	{"connection refused at once", false, "6.1", hasHelper(ebpf.CGroupSockAddr, asm.FnSetRetval), "clients of a service without endpoints get EPERM instead of ECONNREFUSED"},
 	{"service address shown for MPTCP", false, "5.19", hasHelper(ebpf.CGroupSockAddr, asm.FnSkcToMptcpSock), "getpeername on an MPTCP socket shows the endpoint instead of the service"},
@@ -144,12 +146,7 @@ func hasHelper(t ebpf.ProgramType, fn asm.BuiltinFunc) func() error {
 }
 
 func tryNetnsCookie() error {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	_, err = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	_, err := netnsCookie()
 	return err
 }
 

@@ -40,7 +40,7 @@ func (c Config) log() *slog.Logger {
 func (c Config) resize(specs map[string]*ebpf.MapSpec) error {
 	for name, size := range c.Sizes {
 		spec := specs[name]
-		if spec == nil || spec.Type == ebpf.SkStorage || spec.Type == ebpf.PerCPUArray || spec.Type == ebpf.Array {
+		if spec == nil || spec.Type == ebpf.SkStorage || spec.Type == ebpf.SockMap || spec.Type == ebpf.PerCPUArray || spec.Type == ebpf.Array {
 			return fmt.Errorf("size of the map %s: there is no such map of variable size", name)
 		}
 		spec.MaxEntries = size

@@ -3,6 +3,7 @@ package redirect
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -14,6 +15,7 @@ import (
 // Datapath is the open data path. Its methods are safe for concurrent use.
 type Datapath struct {
 	cfg  Config
+	node *nodeNetns
 	maps map[string]*ebpf.Map
 	dir  string // of the maps' pins
 
@@ -24,7 +26,10 @@ type Datapath struct {
 
 // Open loads the programs, and opens the pinned maps or makes them. What an
 // earlier run attached goes on unchanged: the first Sync replaces it once the
-// maps are right.
+// maps are right. Only what watches Envoy listen is attached at once, so Open
+// has to come before Envoy is given its listeners.
+//
+// Gateways are served in the network namespace of the thread that calls Open.
 func Open(cfg Config) (*Datapath, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("raise the limit of locked memory (run as root?): %w", err)
@@ -32,23 +37,41 @@ func Open(cfg Config) (*Datapath, error) {
 	if err := mountBPFFS(cfg.BPFFS); err != nil {
 		return nil, err
 	}
-	maps, dir, err := openMaps(cfg)
+	node, err := openNodeNetns()
 	if err != nil {
 		return nil, err
+	}
+	d := &Datapath{cfg: cfg, node: node}
+	if err := d.load(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+func (d *Datapath) load() error {
+	var err error
+	if d.maps, d.dir, err = openMaps(d.cfg); err != nil {
+		return err
 	}
 	have := newTables()
 	for _, t := range have.all() {
-		if err := t.load(maps[t.mapName()]); err != nil {
-			closeMaps(maps)
-			return nil, err
+		if err := t.load(d.maps[t.mapName()]); err != nil {
+			return err
 		}
 	}
-	hooks, err := loadHooks(cfg, maps)
+	d.planner = newPlanner(have)
+	hooks, err := loadHooks(d.cfg, d.node, d.maps)
 	if err != nil {
-		closeMaps(maps)
-		return nil, err
+		return err
 	}
-	return &Datapath{cfg: cfg, maps: maps, dir: dir, planner: newPlanner(have), hooks: hooks}, nil
+	for i, h := range hooks {
+		if slices.Contains(early, h.name) {
+			d.hooks = slices.Delete(hooks, i, i+1)
+			defer h.program.Close()
+			return attachAll(d.cfg, []hook{h})
+		}
+	}
+	return errors.New("nothing watches Envoy listen")
 }
 
 // Sync makes the maps hold exactly this mesh, disturbing nothing that stays the
@@ -127,7 +150,7 @@ func (d *Datapath) attach() error {
 	if err := attachAll(d.cfg, d.hooks); err != nil {
 		return err
 	}
-	d.cfg.log().Info("kernel programs attached", "hooks", len(d.hooks), "cgroup", d.cfg.CgroupRoot)
+	d.cfg.log().Info("kernel programs attached", "hooks", len(d.hooks), "cgroup", d.cfg.CgroupRoot, "netns", d.node.cookie)
 	closeHooks(d.hooks)
 	d.hooks = nil
 	return removeOldLayouts(d.cfg, d.dir)
@@ -140,7 +163,7 @@ func (d *Datapath) Close() error {
 	closeHooks(d.hooks)
 	d.hooks = nil
 	closeMaps(d.maps)
-	return nil
+	return d.node.file.Close()
 }
 
 // Uninstall detaches everything and removes all pins. It does not mind what is

@@ -9,6 +9,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"sluice.io/sluice/bpf"
+	"sluice.io/sluice/model"
 )
 
 // Dump is what the maps hold, in words.
@@ -16,6 +17,7 @@ type Dump struct {
 	Workloads []WorkloadEntry `json:"workloads"`
 	Frontends []FrontendEntry `json:"frontends"`
 	Groups    []GroupEntry    `json:"groups"`
+	Gateways  []GatewayEntry  `json:"gateways,omitempty"`
 	// Counters are the decisions since the data path was installed, by kind.
 	Counters map[string]uint64 `json:"counters,omitempty"`
 	// Problems are objects that the kernel could not take.
@@ -73,6 +75,18 @@ type GroupEntry struct {
 	Endpoints []netip.AddrPort `json:"endpoints"`
 }
 
+// GatewayEntry is an address and port of the node whose connections are given
+// to Envoy, as they are.
+type GatewayEntry struct {
+	// Address is where clients dial; the IPv6 zero address stands for all
+	// addresses of the node, of both families.
+	Address netip.AddrPort `json:"address"`
+	// Gateways are the ports of gateways that are dialled there.
+	Gateways []string `json:"gateways,omitempty"`
+	// Reserved tells that this is Envoy's own port: nobody else may bind it.
+	Reserved bool `json:"reserved,omitempty"`
+}
+
 // Dump returns the maps' content with the counters of now.
 func (d *Datapath) Dump() (*Dump, error) {
 	d.mu.Lock()
@@ -85,7 +99,7 @@ func (d *Datapath) Dump() (*Dump, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newDump(d.planner.have, tallies, counters), nil
+	return newDump(d.planner.have, d.planner.steers, tallies, counters), nil
 }
 
 func readTallies(m *ebpf.Map) (map[uint32]FrontendCount, error) {
@@ -127,16 +141,17 @@ func readCounters(m *ebpf.Map) (map[string]uint64, error) {
 // dumper resolves numbers to names.
 type dumper struct {
 	t       *tables
+	steers  claims
 	names   map[bpf.NameKey]string
 	tallies map[uint32]FrontendCount
 }
 
-func newDump(t *tables, tallies map[uint32]FrontendCount, counters map[string]uint64) *Dump {
-	d := dumper{t: t, names: map[bpf.NameKey]string{}, tallies: tallies}
+func newDump(t *tables, steers claims, tallies map[uint32]FrontendCount, counters map[string]uint64) *Dump {
+	d := dumper{t: t, steers: steers, names: map[bpf.NameKey]string{}, tallies: tallies}
 	for key, name := range t.names.rows {
 		d.names[key] = fromName(name)
 	}
-	return &Dump{Workloads: d.workloads(), Frontends: d.frontends(), Groups: d.groups(), Counters: counters}
+	return &Dump{Workloads: d.workloads(), Frontends: d.frontends(), Groups: d.groups(), Gateways: d.gateways(), Counters: counters}
 }
 
 func (d dumper) name(kind, id uint32) string { return d.names[bpf.NameKey{Kind: kind, Id: id}] }
@@ -217,5 +232,22 @@ func (d dumper) groups() []GroupEntry {
 		out = append(out, e)
 	}
 	slices.SortFunc(out, func(a, b GroupEntry) int { return cmp.Compare(a.Group, b.Group) })
+	return out
+}
+
+func (d dumper) gateways() []GatewayEntry {
+	var out []GatewayEntry
+	for key, s := range d.t.steering.rows {
+		at := steerOf(key)
+		e := GatewayEntry{Address: netip.AddrPortFrom(at.addr, at.port), Reserved: s.Kind == bpf.SteeringReserved}
+		if !at.addr.IsValid() {
+			e.Address = netip.AddrPortFrom(netip.IPv6Unspecified(), at.port)
+		}
+		for _, port := range sortedKeysFunc(d.steers[at], model.ComparePorts) {
+			e.Gateways = append(e.Gateways, port.String())
+		}
+		out = append(out, e)
+	}
+	slices.SortFunc(out, func(a, b GatewayEntry) int { return a.Address.Compare(b.Address) })
 	return out
 }

@@ -17,13 +17,15 @@ import (
 
 // script is a mesh, or a change of one, as it stands in a golden file.
 type script struct {
-	Frontends []*model.Frontend  `json:"frontends"`
-	Endpoints []*model.Endpoints `json:"endpoints"`
-	Workloads []*model.Workload  `json:"workloads"`
+	Frontends []*model.Frontend    `json:"frontends"`
+	Endpoints []*model.Endpoints   `json:"endpoints"`
+	Workloads []*model.Workload    `json:"workloads"`
+	Ports     []*model.GatewayPort `json:"ports"`
 	Gone      struct {
 		Frontends []model.FrontendKey `json:"frontends"`
 		Endpoints []model.BackendKey  `json:"endpoints"`
 		Workloads []model.WorkloadKey `json:"workloads"`
+		Ports     []model.PortKey     `json:"ports"`
 	} `json:"gone"`
 }
 
@@ -46,6 +48,12 @@ func (s script) delta() *model.Delta {
 	}
 	for _, key := range s.Gone.Workloads {
 		d.Workloads[key] = nil
+	}
+	for _, g := range s.Ports {
+		d.Ports[g.Key] = g
+	}
+	for _, key := range s.Gone.Ports {
+		d.Ports[key] = nil
 	}
 	return d
 }
@@ -91,7 +99,7 @@ func golden(t *testing.T, file string) {
 		for _, result := range []txtar.File{
 			{Name: name + ".error", Data: []byte(errText)},
 			{Name: name + ".operations", Data: []byte(ops)},
-			{Name: name + ".maps", Data: dumpJSON(t, newDump(p.have, nil, nil))},
+			{Name: name + ".maps", Data: dumpJSON(t, newDump(p.have, p.steers, nil, nil))},
 		} {
 			if len(result.Data) > 0 {
 				out.Files = append(out.Files, result)
@@ -162,6 +170,8 @@ func describeKey(p *planner, o op) string {
 		return fmt.Sprintf("%d/%d", key.Kind, key.Id)
 	case bpf.FrontendKey:
 		return fmt.Sprintf("%s:%d/%s scope %d", fromAddr(key.Vip), fromPort(key.Port), fromProto(key.Proto), key.Scope)
+	case bpf.SteeringKey:
+		return fmt.Sprintf("%s:%d/%s", fromAddr(key.Ip), fromPort(key.Port), fromProto(key.Proto))
 	case bpf.SplitKey:
 		return fmt.Sprintf("%s/%s", nameOf(p.frontendIDs, key.Frontend), family(key.Family))
 	case bpf.SlotKey:
@@ -196,6 +206,8 @@ func describeValue(value any) string {
 			}
 		}
 		return fmt.Sprintf("of %d:%s", v.Total, text)
+	case bpf.Steering:
+		return map[uint32]string{bpf.SteeringEnvoy: "envoy", bpf.SteeringReserved: "reserved"}[v.Kind]
 	case bpf.Group:
 		return fmt.Sprint(v.N)
 	case bpf.Endpoint:

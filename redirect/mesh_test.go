@@ -61,6 +61,16 @@ func (b meshBuilder) l7(name string, port uint16, vips ...string) *model.Fronten
 	return f
 }
 
+// gateway adds a port of a gateway.
+func (b meshBuilder) gateway(name string, port, target uint16, at ...string) meshBuilder {
+	g := &model.GatewayPort{
+		Key:       model.PortKey{Gateway: model.GatewayKey{Namespace: "shop", Name: name}, Port: port, Protocol: model.TCP},
+		Addresses: addrs(at...), Target: target,
+	}
+	b.m.Ports[g.Key] = g
+	return b
+}
+
 func (b meshBuilder) workload(w *model.Workload) meshBuilder {
 	b.m.Workloads[w.Key] = w
 	return b

@@ -29,7 +29,7 @@ const (
 // carried are the maps that only programs write and that hold no number given
 // out by user space: they go over into a new layout, so that connections keep
 // what they know.
-var carried = []string{"sl_sessions", "sl_handoffs", "sl_udp_replies", "sl_counters"}
+var carried = []string{"sl_sessions", "sl_handoffs", "sl_udp_replies", "sl_counters", "sl_listeners"}
 
 func layout(specs map[string]*ebpf.MapSpec) string {
 	h := sha256.New()

@@ -39,15 +39,18 @@ type planner struct {
 	frontends map[model.FrontendKey]*model.Frontend
 	endpoints map[model.BackendKey]*model.Endpoints
 	workloads map[model.WorkloadKey]*model.Workload
+	ports     map[model.PortKey]*model.GatewayPort // those of TCP
 
 	claims map[vipKey]map[model.FrontendKey]bool            // who wants a VIP
 	uses   map[groupKey]int                                 // parts of frontends that need a group
 	places map[bpf.WorkloadKey]map[model.WorkloadKey]uint16 // who is found at a place, with its flags
+	steers claims                                           // whose an address and port is
 
 	dirtyVIPs      map[vipKey]bool
 	dirtyFrontends map[model.FrontendKey]bool
 	dirtyGroups    map[groupKey]bool
 	dirtyPlaces    map[bpf.WorkloadKey]bool
+	dirtySteers    map[steerKey]bool
 }
 
 func newPlanner(have *tables) *planner {
@@ -59,9 +62,11 @@ func newPlanner(have *tables) *planner {
 		frontends:   map[model.FrontendKey]*model.Frontend{},
 		endpoints:   map[model.BackendKey]*model.Endpoints{},
 		workloads:   map[model.WorkloadKey]*model.Workload{},
+		ports:       map[model.PortKey]*model.GatewayPort{},
 		claims:      map[vipKey]map[model.FrontendKey]bool{},
 		uses:        map[groupKey]int{},
 		places:      map[bpf.WorkloadKey]map[model.WorkloadKey]uint16{},
+		steers:      claims{},
 	}
 	p.clean()
 	p.restoreIDs()
@@ -75,6 +80,7 @@ func (p *planner) clean() {
 	p.dirtyFrontends = map[model.FrontendKey]bool{}
 	p.dirtyGroups = map[groupKey]bool{}
 	p.dirtyPlaces = map[bpf.WorkloadKey]bool{}
+	p.dirtySteers = map[steerKey]bool{}
 }
 
 // restoreIDs takes the numbers over that an earlier run gave out.
@@ -108,6 +114,9 @@ func (p *planner) merge(d *model.Delta) error {
 	for _, key := range sortedKeysFunc(d.Workloads, workloadOrder) {
 		p.mergeWorkload(key, d.Workloads[key])
 	}
+	for key, g := range d.Ports {
+		p.mergePort(key, g)
+	}
 	return errors.Join(errs...)
 }
 
@@ -129,6 +138,11 @@ func (p *planner) replacement(m *model.Mesh) *model.Delta {
 			d.Workloads[key] = nil
 		}
 	}
+	for key := range p.ports {
+		if m.Ports[key] == nil {
+			d.Ports[key] = nil
+		}
+	}
 	return d
 }
 
@@ -143,6 +157,9 @@ func (p *planner) inverse(d *model.Delta) *model.Delta {
 	}
 	for key := range d.Workloads {
 		back.Workloads[key] = p.workloads[key]
+	}
+	for key := range d.Ports {
+		back.Ports[key] = p.ports[key]
 	}
 	return back
 }
@@ -161,6 +178,12 @@ func (p *planner) plan() []op {
 	}
 	for _, key := range sortedKeysFunc(p.dirtyPlaces, placeOrder) {
 		p.planPlace(&ops, key)
+	}
+	if len(p.dirtySteers) > 0 {
+		p.dirtySteers[ownPort] = true
+	}
+	for _, key := range sortedKeysFunc(p.dirtySteers, steerOrder) {
+		p.planSteer(&ops, key)
 	}
 	p.planIDs(&ops)
 	slices.SortStableFunc(ops, func(a, b op) int { return cmp.Compare(a.phase, b.phase) })

@@ -397,7 +397,7 @@ func sameAsFresh(t *testing.T, seed uint64, have *tables, m *model.Mesh) {
 			t.Errorf("seed %d: %s has %d entries, want %d", seed, got.mapName(), got.size(), want.size())
 		}
 	}
-	got, want := newDump(have, nil, nil), newDump(fresh.have, nil, nil)
+	got, want := newDump(have, fresh.steers, nil, nil), newDump(fresh.have, fresh.steers, nil, nil)
 	for _, d := range []*Dump{got, want} {
 		for _, g := range d.Groups {
 			slices.SortFunc(g.Endpoints, netip.AddrPort.Compare)

@@ -336,8 +336,8 @@ func TestUninstallLeavesNothing(t *testing.T) {
 		maps = append(maps, id)
 	}
 	links := linkIDs(t, cfg)
-	if len(links) != 12 {
-		t.Errorf("%d links are pinned, want 12", len(links))
+	if len(links) != 14 {
+		t.Errorf("%d links are pinned, want 14", len(links))
 	}
 	d.Close()
 	for range 2 { // the second time there is nothing to do

@@ -21,6 +21,8 @@ func play(role string) int {
 	switch role {
 	case "envoy":
 		err = playEnvoy()
+	case "gateway":
+		err = playGateway(os.Args[1], os.Args[2])
 	case "dial":
 		err = playDial(os.Args[1], os.Args[2])
 	case "sluice":

@@ -19,6 +19,9 @@ func (p *planner) markAll() {
 	for place := range p.places {
 		p.dirtyPlaces[place] = true
 	}
+	for at := range p.steers {
+		p.dirtySteers[at] = true
+	}
 	p.frontendIDs.markAll()
 	p.groupIDs.markAll()
 	p.scopeIDs.markAll()
@@ -34,6 +37,7 @@ func (p *planner) sweep() []op {
 	p.sweepFrontends(&ops)
 	p.sweepGroups(&ops)
 	p.sweepNames(&ops)
+	p.sweepSteering(&ops)
 	return ops
 }
 
@@ -112,7 +116,7 @@ func Plan(m *model.Mesh) *Dump {
 	for _, o := range p.plan() {
 		o.table.apply(o)
 	}
-	d := newDump(p.have, nil, nil)
+	d := newDump(p.have, p.steers, nil, nil)
 	if err != nil {
 		d.Problems = append(d.Problems, err.Error())
 	}

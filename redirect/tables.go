@@ -10,6 +10,7 @@ import (
 type tables struct {
 	meta      *table[uint32, bpf.Meta]
 	names     *table[bpf.NameKey, bpf.Name]
+	steering  *table[bpf.SteeringKey, bpf.Steering]
 	workloads *table[bpf.WorkloadKey, bpf.Workload]
 	frontends *table[bpf.FrontendKey, bpf.Frontend]
 	splits    *table[bpf.SplitKey, bpf.Split]
@@ -22,6 +23,7 @@ func newTables() *tables {
 	return &tables{
 		meta:      newTable[uint32, bpf.Meta]("sl_meta"),
 		names:     newTable[bpf.NameKey, bpf.Name]("sl_names"),
+		steering:  newTable[bpf.SteeringKey, bpf.Steering]("sl_steering"),
 		workloads: newTable[bpf.WorkloadKey, bpf.Workload]("sl_workloads"),
 		frontends: newTable[bpf.FrontendKey, bpf.Frontend]("sl_frontends"),
 		splits:    newTable[bpf.SplitKey, bpf.Split]("sl_splits"),
@@ -33,7 +35,7 @@ func newTables() *tables {
 
 // all returns the tables in no particular order.
 func (t *tables) all() []anyTable {
-	return []anyTable{t.meta, t.names, t.workloads, t.frontends, t.splits, t.groups, t.slots, t.members}
+	return []anyTable{t.meta, t.names, t.steering, t.workloads, t.frontends, t.splits, t.groups, t.slots, t.members}
 }
 
 // anyTable is what the writer of operations needs to know of a table.
@@ -118,6 +120,8 @@ const (
 	phaseScoped   // frontends of one client namespace, before
 	phaseFrontend // the ones that point to them
 	phaseWorkload
+	phaseSteering
+	phaseDropSteering
 	phaseDropWorkload
 	phaseDropFrontend
 	phaseShrink // sizes of groups that shrink: who needs them less has been told

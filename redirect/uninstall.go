@@ -16,7 +16,7 @@ func removePins(dir string) error {
 	if !isBPFFS(dir) {
 		return fmt.Errorf("%s is not on a bpf filesystem: nothing of it is removed", dir)
 	}
-	for _, name := range []string{"connect4", "connect6", "sendmsg4", "sendmsg6"} {
+	for _, name := range []string{"lookup", "connect4", "connect6", "sendmsg4", "sendmsg6"} {
 		if err := os.Remove(filepath.Join(dir, linksDir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("detach %s: %w", name, err)
 		}

@@ -78,6 +78,7 @@ func printMaps(w io.Writer, d *redirect.Dump) {
 	}
 	_ = c.Flush()
 
+	printGateways(w, d.Gateways)
 	fmt.Fprintln(w)
 	c = newColumns(w, "COUNTER", "SINCE INSTALLED")
 	for _, name := range slices.Sorted(maps.Keys(d.Counters)) {
@@ -87,6 +88,27 @@ func printMaps(w io.Writer, d *redirect.Dump) {
 	for _, p := range d.Problems {
 		fmt.Fprintln(w, "problem:", p)
 	}
+}
+
+// printGateways writes what is steered to gateways, if anything is.
+func printGateways(w io.Writer, gateways []redirect.GatewayEntry) {
+	if len(gateways) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	c := newColumns(w, "NODE'S ADDRESS", "GATEWAYS")
+	for _, g := range gateways {
+		at := g.Address.String()
+		if g.Address.Addr().IsUnspecified() {
+			at = fmt.Sprintf("all:%d", g.Address.Port())
+		}
+		whose := strings.Join(g.Gateways, " ")
+		if g.Reserved {
+			whose = "kept for Envoy"
+		}
+		c.row(at+"/TCP", whose)
+	}
+	_ = c.Flush()
 }
 
 func number(n uint64) string {

@@ -29,14 +29,17 @@ var hostPrograms = map[string]string{
 	"iptables": "/usr/sbin/iptables", "nft": "/usr/sbin/nft",
 }
 
-// Build builds everything that a cluster of any configuration is made of, so that
-// the next up needs not wait for it.
+// Build builds everything that a cluster of any configuration is made of, and
+// helm, so that the next up needs not wait for it.
 func Build(ctx context.Context, out io.Writer) error {
 	cache, err := build.Open(newProgress(out).say)
 	if err != nil {
 		return err
 	}
-	_, err = findPrograms(ctx, cache, Config{Images: build.Images()})
+	if _, err = findPrograms(ctx, cache, Config{Images: build.Images()}); err != nil {
+		return err
+	}
+	_, err = cache.Helm(ctx)
 	return err
 }
 

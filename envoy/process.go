@@ -104,10 +104,28 @@ func (c Config) prepare(s spec) error {
 	if err := os.MkdirAll(c.Dir, 0o750); err != nil {
 		return fmt.Errorf("make Envoy's folder: %w", err)
 	}
-	if err := errors.Join(os.Chown(c.Dir, c.UID, c.GID), os.Chmod(c.Dir, 0o750)); err != nil {
+	if err := give(c.Dir, 0o750, c.UID, c.GID); err != nil {
 		return fmt.Errorf("give Envoy's folder to uid %d: %w", c.UID, err)
 	}
 	return replace(c.bootstrapFile(), s.bootstrap, 0o644)
+}
+
+// give makes a folder another user's. Without the capability CAP_FOWNER one may
+// not change what is another's already, so it changes what is wrong only.
+func give(dir string, mode os.FileMode, uid, gid int) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm() != mode {
+		if err := os.Chmod(dir, mode); err != nil {
+			return err
+		}
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) == uid && int(st.Gid) == gid {
+		return nil
+	}
+	return os.Chown(dir, uid, gid)
 }
 
 // replace writes a file whole, or not at all.

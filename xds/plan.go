@@ -26,6 +26,8 @@ type plan struct {
 	usedBy    map[model.BackendKey]map[string]bool
 	pods      map[model.WorkloadKey]*model.Workload
 	spaces    map[uint64]*space
+	gateways  gateways
+	secrets   secretBook
 	leaving   leaving
 	begun     bool
 }
@@ -54,6 +56,8 @@ type leaving struct {
 	workloads map[model.WorkloadKey]bool
 	moved     map[residence]bool
 	mounts    map[string]bool
+	ports     map[model.PortKey]bool
+	doors     map[translate.Door]model.PortKey
 }
 
 func newLeaving() leaving {
@@ -66,6 +70,8 @@ func newLeaving() leaving {
 		workloads: map[model.WorkloadKey]bool{},
 		moved:     map[residence]bool{},
 		mounts:    map[string]bool{},
+		ports:     map[model.PortKey]bool{},
+		doors:     map[translate.Door]model.PortKey{},
 	}
 }
 
@@ -80,6 +86,8 @@ func newPlan(o translate.Options) *plan {
 		usedBy:    map[model.BackendKey]map[string]bool{},
 		pods:      map[model.WorkloadKey]*model.Workload{},
 		spaces:    map[uint64]*space{},
+		gateways:  newGateways(),
+		secrets:   newSecretBook(),
 		leaving:   newLeaving(),
 	}
 }
@@ -99,7 +107,7 @@ func newChange() *change {
 	return c
 }
 
-func (c *change) put(k kind, name string, m proto.Message, origin model.Origin, parents ...string) {
+func (c *change) put(k kind, name string, m proto.Message, origin model.Origin, parents ...key) {
 	r, err := newResource(k, name, m, origin, parents...)
 	if err != nil {
 		c.err = errors.Join(c.err, err)
@@ -131,9 +139,11 @@ func (p *plan) grow(d *model.Delta) *change {
 	for vip := range vips {
 		p.listen(vip, c)
 	}
+	p.gateway(d, c, touched)
 	for name := range touched {
 		p.cluster(name, c)
 	}
+	p.secretsChanged(d, c)
 	p.workloads(d.Workloads, c)
 	return c
 }
@@ -181,12 +191,13 @@ func (p *plan) assignments(k model.BackendKey, c *change) {
 }
 
 func (p *plan) assignment(d *destination, c *change) {
-	c.put(endpoints, d.Name, translate.Assignment(d.Destination, p.endpoints), p.originOf(d), d.Name)
+	c.put(endpoints, d.Name, translate.Assignment(d.Destination, p.endpoints), p.originOf(d), key{clusters, d.Name})
 }
 
 func (p *plan) cluster(name string, c *change) {
 	d := p.dests[name]
-	c.put(clusters, name, translate.Cluster(d.Destination, p.backends), p.originOf(d))
+	c.put(clusters, name, translate.Cluster(d.Destination, p.backends, p.opts), p.originOf(d))
+	p.secrets.ask(key{clusters, name}, translate.ClusterSecrets(d.Destination, p.backends))
 }
 
 // originOf is the origin of the first backend of a destination that has one.
@@ -237,13 +248,13 @@ func (p *plan) route(part *model.Frontend, s *served, c *change, touched map[str
 	}
 	s.routes = append(s.routes, rc.GetName())
 	delete(p.leaving.routes, rc.GetName())
-	var parents []string
+	var parents []key
 	for _, addr := range part.VIPs {
 		vip := netip.AddrPortFrom(addr.Unmap(), part.Key.Port)
 		if p.claim(vip, part.Key) { // a filter chain is made from the key alone
 			vips[vip] = true
 		}
-		parents = append(parents, translate.VIPName(vip))
+		parents = append(parents, key{listeners, translate.VIPName(vip)})
 	}
 	c.put(routes, rc.GetName(), rc, part.Origin, parents...)
 }

@@ -20,6 +20,7 @@ type kind int
 const (
 	clusters kind = iota
 	endpoints
+	secrets
 	listeners
 	routes
 	kinds
@@ -28,11 +29,14 @@ const (
 var typeURLs = [kinds]string{
 	clusters:  resourcev3.ClusterType,
 	endpoints: resourcev3.EndpointType,
+	secrets:   resourcev3.SecretType,
 	listeners: resourcev3.ListenerType,
 	routes:    resourcev3.RouteType,
 }
 
-var kindNames = [kinds]string{clusters: "clusters", endpoints: "endpoints", listeners: "listeners", routes: "routes"}
+var kindNames = [kinds]string{
+	clusters: "clusters", endpoints: "endpoints", secrets: "secrets", listeners: "listeners", routes: "routes",
+}
 
 // String returns the plural that operators read.
 func (k kind) String() string { return kindNames[k] }
@@ -56,9 +60,15 @@ type resource struct {
 	kind   kind
 	wire   *discoveryv3.Resource
 	origin model.Origin
-	// parents are the names of the resources that make Envoy ask for this one: a
-	// cluster for endpoints, listeners for routes.
-	parents []string
+	// parents are the resources that make Envoy ask for this one: a cluster for
+	// endpoints, listeners for routes, either for secrets.
+	parents []key
+}
+
+// key names a resource.
+type key struct {
+	kind kind
+	name string
 }
 
 func (r *resource) name() string    { return r.wire.GetName() }
@@ -67,7 +77,7 @@ func (r *resource) version() string { return r.wire.GetVersion() }
 // newResource marshals a message. The version is a hash of the content, so that
 // it outlives restarts: an Envoy that comes back with what it has is sent only
 // what differs.
-func newResource(k kind, name string, m proto.Message, origin model.Origin, parents ...string) (*resource, error) {
+func newResource(k kind, name string, m proto.Message, origin model.Origin, parents ...key) (*resource, error) {
 	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s %q: %w", k, name, err)

@@ -12,6 +12,7 @@ import (
 	_ "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -23,6 +24,8 @@ import (
 type Resources struct {
 	Clusters  []proto.Message
 	Endpoints []proto.Message
+	// Secrets are without their private keys.
+	Secrets   []proto.Message
 	Listeners []proto.Message
 	Routes    []proto.Message
 }
@@ -37,6 +40,7 @@ func TranslateIn(m *model.Mesh, netnsDir string) Resources {
 	return Resources{
 		Clusters:  c.messages(clusters),
 		Endpoints: c.messages(endpoints),
+		Secrets:   withoutKeys(c.messages(secrets)),
 		Listeners: c.messages(listeners),
 		Routes:    c.messages(routes),
 	}
@@ -52,12 +56,22 @@ func (c *change) messages(k kind) []proto.Message {
 	return out
 }
 
+// withoutKeys takes private keys out of secrets.
+func withoutKeys(ms []proto.Message) []proto.Message {
+	for _, m := range ms {
+		if s, ok := m.(*tlsv3.Secret); ok && s.GetTlsCertificate() != nil {
+			s.GetTlsCertificate().PrivateKey = nil
+		}
+	}
+	return ms
+}
+
 // MarshalJSON gives the resources by kind, in Envoy's own JSON. The same mesh
 // gives the same bytes.
 func (r Resources) MarshalJSON() ([]byte, error) {
 	out := map[string][]json.RawMessage{}
 	for name, ms := range map[string][]proto.Message{
-		"clusters": r.Clusters, "endpoints": r.Endpoints, "listeners": r.Listeners, "routes": r.Routes,
+		"clusters": r.Clusters, "endpoints": r.Endpoints, "secrets": r.Secrets, "listeners": r.Listeners, "routes": r.Routes,
 	} {
 		out[name] = []json.RawMessage{}
 		for _, m := range ms {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -128,11 +129,25 @@ func (s *Server) Prepare(ctx context.Context, d *model.Delta) error {
 	s.planning.Lock()
 	defer s.planning.Unlock()
 	c := s.plan.grow(d)
-	first := s.await(ctx, s.store.publish(c, clusters, endpoints))
+	now, later := split(s.store.publish(c, clusters, endpoints, secrets))
+	first := s.await(ctx, now)
 	// Also when Envoy did not answer in time: what is published is sent whenever it
 	// comes back, and nothing is lost.
-	then := s.await(ctx, s.store.publish(c, listeners, routes))
+	then := s.await(ctx, append(s.store.publish(c, listeners, routes), later...))
 	return errors.Join(cmp.Or(first, then), c.err)
+}
+
+// split takes apart what Envoy asks for on account of clusters, and what it asks
+// for only when it knows of listeners: the secrets of those.
+func split(news []*resource) (now, later []*resource) {
+	for _, r := range news {
+		if len(r.parents) > 0 && !slices.ContainsFunc(r.parents, func(p key) bool { return p.kind == clusters }) {
+			later = append(later, r)
+		} else {
+			now = append(now, r)
+		}
+	}
+	return now, later
 }
 
 // Retire removes what a delta removes, and what earlier ones left behind: first
@@ -147,10 +162,10 @@ func (s *Server) Retire(ctx context.Context, d *model.Delta) error {
 	defer s.planning.Unlock()
 	s.plan.note(d)
 	c := s.plan.shrink()
-	news := s.store.publish(c, endpoints, listeners)
+	news := s.store.publish(c, endpoints, listeners, routes)
 	s.store.remove(c, listeners, routes)
 	s.store.finish()
 	first := cmp.Or(s.await(ctx, news), s.awaitIdle(ctx, listeners, routes))
-	s.store.remove(c, clusters, endpoints)
+	s.store.remove(c, clusters, endpoints, secrets)
 	return errors.Join(cmp.Or(first, s.awaitIdle(ctx, clusters)), c.err)
 }

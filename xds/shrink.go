@@ -18,6 +18,11 @@ func (p *plan) note(d *model.Delta) {
 			p.leaving.workloads[k] = true
 		}
 	}
+	for k, port := range d.Ports {
+		if port == nil && p.gateways.ports[k] != nil {
+			p.leaving.ports[k] = true
+		}
+	}
 	for k, b := range d.Backends {
 		if b == nil {
 			p.leaving.backends[k] = true
@@ -51,6 +56,7 @@ func (p *plan) shrink() *change {
 	for name := range l.routes {
 		c.remove(routes, name)
 	}
+	p.dropPorts(&l, c)
 	p.dropWorkloads(&l, c)
 	for k := range l.backends {
 		delete(p.backends, k)
@@ -62,6 +68,7 @@ func (p *plan) shrink() *change {
 	for _, name := range l.dests {
 		p.release(name, c)
 	}
+	p.secrets.sweep(c)
 	return c
 }
 
@@ -98,4 +105,5 @@ func (p *plan) release(name string, c *change) {
 	}
 	c.remove(clusters, name)
 	c.remove(endpoints, name)
+	p.secrets.ask(key{clusters, name}, nil)
 }

@@ -112,9 +112,10 @@ func (t *subscription) idle() bool {
 func (s *store) pump(st *stream) {
 	for k := range kinds {
 		s.send(st, k)
-		if k == endpoints && !st.warm {
+		if k == secrets && !st.warm {
 			st.warm = st.types[clusters].begun && s.equipped(st, clusters) &&
-				(!st.types[endpoints].begun || s.equipped(st, endpoints))
+				(!st.types[endpoints].begun || s.equipped(st, endpoints)) &&
+				(!st.types[secrets].begun || s.equipped(st, secrets))
 		}
 	}
 }

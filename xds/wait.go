@@ -66,9 +66,8 @@ func (s *store) orphan(st *stream, r *resource) bool {
 	if st.types[r.kind].wants(r.name()) {
 		return false
 	}
-	parent := &st.types[r.kind-1]
 	for _, p := range r.parents {
-		if _, rejected := parent.rejected[p]; !rejected {
+		if _, rejected := st.types[p.kind].rejected[p.name]; !rejected {
 			return false
 		}
 	}

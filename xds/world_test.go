@@ -41,12 +41,19 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
+	w := emptyWorld(t)
+	background(t, w.super.Run)
+	return w
+}
+
+// emptyWorld is one whose Envoy is not running yet.
+func emptyWorld(t testing.TB) *world {
+	t.Helper()
 	dir := envoytest.Dir(t)
 	w := &world{t: t, dir: dir, id: filepath.Base(dir), mesh: model.NewMesh()}
 	w.cfg = envoytest.Config(t, dir)
 	w.server = w.serve()
 	w.super = envoy.New(w.cfg)
-	background(t, w.super.Run)
 	return w
 }
 

@@ -12,17 +12,27 @@ import (
 // endpoint is there. The client is its network namespace, not its address: a
 // redirected connection comes from the loopback address. Unlike kube-proxy's,
 // this affinity does not expire.
-var byClientNetns = &clusterv3.LoadBalancingPolicy{Policies: []*clusterv3.LoadBalancingPolicy_Policy{{
-	TypedExtensionConfig: extension("envoy.load_balancing_policies.maglev", &maglevv3.Maglev{
-		// The smallest table that is even to 1 % with 20 endpoints; the default
-		// of 65,537 costs 1 MB for each cluster and worker.
-		TableSize: wrapperspb.UInt64(2039),
-		ConsistentHashingLbConfig: &lbcommonv3.ConsistentHashingLbConfig{
-			HashPolicy: []*routev3.RouteAction_HashPolicy{{
-				PolicySpecifier: &routev3.RouteAction_HashPolicy_FilterState_{
-					FilterState: &routev3.RouteAction_HashPolicy_FilterState{Key: upstreamNetns},
-				},
-			}},
-		},
-	}),
-}}}
+var byClientNetns = maglev(&routev3.RouteAction_HashPolicy{
+	PolicySpecifier: &routev3.RouteAction_HashPolicy_FilterState_{
+		FilterState: &routev3.RouteAction_HashPolicy_FilterState{Key: upstreamNetns},
+	},
+})
+
+// byClientAddress is ClientIP affinity of a gateway's clients.
+var byClientAddress = maglev(&routev3.RouteAction_HashPolicy{
+	PolicySpecifier: &routev3.RouteAction_HashPolicy_ConnectionProperties_{
+		ConnectionProperties: &routev3.RouteAction_HashPolicy_ConnectionProperties{SourceIp: true},
+	},
+})
+
+// maglev keeps what has one hash with one endpoint.
+func maglev(by ...*routev3.RouteAction_HashPolicy) *clusterv3.LoadBalancingPolicy {
+	return &clusterv3.LoadBalancingPolicy{Policies: []*clusterv3.LoadBalancingPolicy_Policy{{
+		TypedExtensionConfig: extension("envoy.load_balancing_policies.maglev", &maglevv3.Maglev{
+			// The smallest table that is even to 1 % with 20 endpoints; the default
+			// of 65,537 costs 1 MB for each cluster and worker.
+			TableSize:                 wrapperspb.UInt64(2039),
+			ConsistentHashingLbConfig: &lbcommonv3.ConsistentHashingLbConfig{HashPolicy: by},
+		}),
+	}}}
+}

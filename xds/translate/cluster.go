@@ -8,6 +8,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	netnsselectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/local_address_selectors/filter_state_override/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -24,12 +25,15 @@ type Destination struct {
 	Name   string
 	Family Family
 	Parts  []Part
+	Outlet Outlet
 }
 
 // Part is one backend of a destination.
 type Part struct {
 	Backend model.BackendKey
 	Weight  uint32
+	// Lost drops the part's share, of datagrams.
+	Lost bool
 }
 
 // To is the destination that is one backend.
@@ -50,8 +54,11 @@ func Shared(parts []Part, f Family) Destination {
 // Cluster is how Envoy speaks to a destination. Backends may be missing from
 // the map; they then speak what the client speaks. One cluster serves all
 // workloads of the node: its connections are made in the client's network
-// namespace, and pooled apart.
-func Cluster(d Destination, backends map[model.BackendKey]*model.Backend) *clusterv3.Cluster {
+// namespace, and pooled apart. Those of gateways have clusters of their own.
+func Cluster(d Destination, backends map[model.BackendKey]*model.Backend, o Options) *clusterv3.Cluster {
+	if d.unusable(backends) {
+		return unusable(d)
+	}
 	app, affinity := speaks(d, backends)
 	c := &clusterv3.Cluster{
 		Name:                 d.Name,
@@ -61,19 +68,36 @@ func Cluster(d Destination, backends map[model.BackendKey]*model.Backend) *clust
 		LbPolicy:             clusterv3.Cluster_LEAST_REQUEST,
 		CommonLbConfig:       commonLB,
 		CircuitBreakers:      noBreakers,
-		UpstreamBindConfig:   bindInClientNetns,
 
-		IgnoreHealthOnHostRemoval:     true,
-		UpstreamConnectionOptions:     keepalive,
-		TypedExtensionProtocolOptions: map[string]*anypb.Any{httpOptionsName: protocolOptions(app)},
+		IgnoreHealthOnHostRemoval: true,
+		UpstreamConnectionOptions: keepalive,
 	}
+	protocol := protocolOptions(app)
+	affine := byClientNetns
+	if d.Outlet.Gateway {
+		protocol, affine = gatewayProtocol(d, app, backends), byClientAddress
+		secure(c, d, backends, o)
+	} else {
+		c.UpstreamBindConfig = bindInClientNetns
+	}
+	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsName: protocol}
 	switch {
 	case len(d.Parts) > 1:
 		c.CommonLbConfig = commonLBByLocality
 	case affinity > 0:
-		c.LbPolicy, c.LoadBalancingPolicy = 0, byClientNetns
+		c.LbPolicy, c.LoadBalancingPolicy = 0, affine
 	}
 	return c
+}
+
+// unusable is the cluster of a destination that nothing may be sent to: it never
+// has endpoints, which Envoy answers with 503.
+func unusable(d Destination) *clusterv3.Cluster {
+	return &clusterv3.Cluster{
+		Name:                 d.Name,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
+		LoadAssignment:       &endpointv3.ClusterLoadAssignment{ClusterName: d.Name},
+	}
 }
 
 // speaks is the protocol of a destination, and its affinity. Backends that share

@@ -5,6 +5,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"sluice.io/sluice/model"
 )
@@ -27,6 +28,9 @@ func Assignment(d Destination, endpoints map[model.BackendKey]*model.Endpoints) 
 			if p.Weight > 0 { // without one it gets no new sessions
 				l.LoadBalancingWeight = u32(p.Weight)
 			}
+			if d.Outlet.Gateway {
+				mark(eps, i)
+			}
 		}
 		a.Endpoints = append(a.Endpoints, l)
 	}
@@ -39,6 +43,7 @@ func lbEndpoints(eps *model.Endpoints, f Family) []*endpointv3.LbEndpoint {
 		return nil
 	}
 	var out []*endpointv3.LbEndpoint
+	f = f.prefer(eps.Endpoints)
 	for _, e := range eps.Endpoints {
 		if FamilyOf(e.Addr.Addr()) == f {
 			out = append(out, &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
@@ -47,4 +52,12 @@ func lbEndpoints(eps *model.Endpoints, f Family) []*endpointv3.LbEndpoint {
 		}
 	}
 	return out
+}
+
+// mark tells which part of a destination endpoints are of.
+func mark(eps []*endpointv3.LbEndpoint, i int) {
+	m := &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{"envoy.transport_socket_match": part(i)}}
+	for _, e := range eps {
+		e.Metadata = m
+	}
 }

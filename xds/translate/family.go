@@ -11,10 +11,12 @@ import (
 // balances: so what Envoy has of a frontend and of a backend, it has by family.
 type Family string
 
-// The address families.
+// The address families. A gateway's clients dial the gateway, and so its
+// connections to endpoints are of whichever family there is: IPv4 if both.
 const (
-	IPv4 Family = "IPv4"
-	IPv6 Family = "IPv6"
+	IPv4      Family = "IPv4"
+	IPv6      Family = "IPv6"
+	AnyFamily Family = ""
 )
 
 // FamilyOf is the family of an address.
@@ -52,4 +54,17 @@ func ByFamily(f *model.Frontend) []*model.Frontend {
 		}
 	}
 	return out
+}
+
+// prefer is the family of a backend's endpoints that a destination has.
+func (f Family) prefer(eps []model.Endpoint) Family {
+	if f != AnyFamily {
+		return f
+	}
+	for _, e := range eps {
+		if FamilyOf(e.Addr.Addr()) == IPv4 {
+			return IPv4
+		}
+	}
+	return IPv6
 }

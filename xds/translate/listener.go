@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"net/netip"
 	"strings"
 
@@ -18,6 +19,13 @@ type Options struct {
 	// NetnsDir is the folder of the workloads' mounts: a workload's mount path is
 	// <NetnsDir>/<namespace>/<service account>/<name>-<cookie>.
 	NetnsDir string
+	// Authorities is the file with the certificate authorities of the system that
+	// Envoy runs on; empty means Debian's.
+	Authorities string
+}
+
+func (o Options) authorities() string {
+	return cmp.Or(o.Authorities, "/etc/ssl/certs/ca-certificates.crt")
 }
 
 // VIPName is the name of the listener for an address that clients dial. It is

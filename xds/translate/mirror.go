@@ -107,13 +107,14 @@ func (b *builder) mirrors(ms []*model.Mirror, rule *model.HTTPRule) []*routev3.R
 		if m.Numerator == 0 {
 			continue
 		}
-		p := &routev3.RouteAction_RequestMirrorPolicy{
-			Cluster:                       way,
-			DisableShadowHostSuffixAppend: true,
-			RequestHeadersMutations: []*mutationv3.HeaderMutation{
-				overwrite(mirrorNetns, netnsOfClient),
-				overwrite(mirrorTo, literal(b.use(b.one(m.Backend)))),
-			},
+		p := &routev3.RouteAction_RequestMirrorPolicy{DisableShadowHostSuffixAppend: true}
+		if to := b.use(b.one(m.Backend)); b.outlet.Gateway {
+			p.Cluster = to // copies may leave from Envoy's own network namespace, as all else does
+		} else {
+			p.Cluster = way
+			p.RequestHeadersMutations = []*mutationv3.HeaderMutation{
+				overwrite(mirrorNetns, netnsOfClient), overwrite(mirrorTo, literal(to)),
+			}
 		}
 		if m.Numerator < m.Denominator {
 			p.RuntimeFraction = fraction(uint64(m.Numerator), uint64(m.Denominator))

@@ -31,6 +31,7 @@ func Routes(f *model.Frontend) (*routev3.RouteConfiguration, []Destination) {
 // builder collects the destinations that routes refer to.
 type builder struct {
 	family       Family
+	outlet       Outlet
 	destinations []Destination
 	seen         map[string]bool
 }
@@ -45,12 +46,13 @@ func (b *builder) use(d Destination) string {
 }
 
 // one is the destination that is one backend.
-func (b *builder) one(k model.BackendKey) Destination { return To(k, b.family) }
+func (b *builder) one(k model.BackendKey) Destination { return To(k, b.family).through(b.outlet) }
 
 // entry is the routes of one match of one rule; several when the rule's
 // backends have filters that Envoy knows only on routes.
 func (b *builder) entry(e model.HTTPEntry) []*routev3.Route {
 	rule := e.Rule
+	b.outlet.HTTP2 = b.outlet.Gateway && rule.GRPC
 	steps := steps{}.then(rule.Filters)
 	usable := usableBackends(rule.Backends)
 	switch {

@@ -61,12 +61,12 @@ func (b *builder) sessions(e model.HTTPEntry, s steps, usable []model.WeightedBa
 	var lost uint32
 	for _, w := range e.Rule.Backends {
 		if w.Invalid == "" {
-			parts = append(parts, Part{w.Backend, w.Weight})
+			parts = append(parts, Part{Backend: w.Backend, Weight: w.Weight})
 		} else {
 			lost += w.Weight
 		}
 	}
-	d := Shared(parts, b.family)
+	d := Shared(parts, b.family).through(b.outlet)
 	if len(parts) == 1 {
 		d = b.one(parts[0].Backend)
 	}

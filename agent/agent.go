@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -24,7 +25,6 @@ import (
 	"sluice.io/sluice/redirect"
 	"sluice.io/sluice/resolve"
 	"sluice.io/sluice/source"
-	"sluice.io/sluice/source/file"
 	"sluice.io/sluice/xds"
 )
 
@@ -51,12 +51,17 @@ const graceInterval = time.Second
 // Config tells the agent where things are.
 type Config struct {
 	Paths
-	// Folder is the folder of YAML that describes the mesh.
-	Folder string
+	// Source is where the objects that describe the mesh come from.
+	Source Source
 	// StateDir keeps what must survive a restart: last good objects.
 	StateDir string
-	// EnvoyBinary is the path of the stock Envoy.
+	// EnvoyBinary is the path of the stock Envoy. When it is empty, somebody else
+	// runs Envoy, from the same run directory.
 	EnvoyBinary string
+	// RuntimeNetns are the folders where a container runtime mounts the network
+	// namespaces of pods. Workloads are then looked for there only, and Envoy enters
+	// by those mounts. When there are none, network namespaces are mounted.
+	RuntimeNetns []string
 	// EnvoyConcurrency is the number of Envoy's worker threads.
 	EnvoyConcurrency int
 	// EnvoyUID is the user and group that Envoy runs as.
@@ -64,6 +69,17 @@ type Config struct {
 	// Version is Sluice's own version, for status.
 	Version string
 	Log     *slog.Logger
+}
+
+// Source is where objects come from: a folder, or a cluster.
+type Source interface {
+	// Name says where that is, for people.
+	Name() string
+	// Progress says how far the first reading has come; empty before and after it.
+	Progress() string
+	// Run calls out, one call after the other: first with all that there is, then
+	// with each change, until ctx is done. It then returns nil.
+	Run(ctx context.Context, out func(source.Batch)) error
 }
 
 // proxy is what the loop needs of xds: additions before the kernel is told,
@@ -85,7 +101,7 @@ type kernel interface {
 type Agent struct {
 	cfg      Config
 	log      *slog.Logger
-	folder   *file.Folder
+	source   Source
 	resolver *resolve.Resolver
 	registry *netns.Registry
 	server   *xds.Server
@@ -100,6 +116,10 @@ type Agent struct {
 	// leaving is what changed since the last grace tick, due what changed before
 	// that; see retireDue.
 	leaving, due *model.Delta
+	// beat is when the loop last went round, in Unix nanoseconds.
+	beat atomic.Int64
+	// hung tells that Envoy did not answer when it was last waited for.
+	hung bool
 	// begun tells that Envoy was once told to drop what the mesh does not hold.
 	begun bool
 }
@@ -110,32 +130,39 @@ func New(cfg Config) (*Agent, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	folder, err := file.New(cfg.Folder, file.Options{StateDir: cfg.StateDir, Check: resolve.Check, Log: cfg.Log.With("part", "source")})
-	if err != nil {
-		return nil, err
+	if cfg.Source == nil {
+		return nil, errors.New("an agent needs a source")
 	}
 	server := xds.NewServer(xds.Config{
 		Socket: cfg.XDSSocket(), Owner: cfg.EnvoyUID, NetnsDir: cfg.NetnsDir(), Log: cfg.Log.With("part", "xds"),
 	})
-	return &Agent{
+	a := &Agent{
 		cfg:      cfg,
 		log:      cfg.Log.With("part", "agent"),
-		folder:   folder,
+		source:   cfg.Source,
 		resolver: resolve.New(),
-		registry: netns.New(cfg.NetnsDir(), cfg.CgroupRoot, cfg.Log.With("part", "netns")),
+		registry: netns.New(cfg.NetnsDir(), cfg.CgroupRoot, cfg.Log.With("part", "netns"), cfg.RuntimeNetns...),
 		server:   server,
 		proxy:    server,
-		envoy: envoy.New(envoy.Config{
-			Binary: cfg.EnvoyBinary, Dir: cfg.EnvoyDir(), Cgroup: cfg.EnvoyCgroup(), XDSSocket: cfg.XDSSocket(),
-			Concurrency: cfg.EnvoyConcurrency, UID: cfg.EnvoyUID, GID: cfg.EnvoyUID, Log: cfg.Log.With("part", "envoy"),
-		}),
-		state:   newState(),
-		batches: make(chan source.Batch),
-		refresh: make(chan struct{}, 1),
-		moved:   map[model.ObjectRef]*source.Object{},
-		leaving: model.NewDelta(),
-		due:     model.NewDelta(),
-	}, nil
+		state:    newState(),
+		batches:  make(chan source.Batch),
+		refresh:  make(chan struct{}, 1),
+		moved:    map[model.ObjectRef]*source.Object{},
+		leaving:  model.NewDelta(),
+		due:      model.NewDelta(),
+	}
+	if cfg.EnvoyBinary != "" {
+		a.envoy = envoy.New(cfg.Envoy())
+	}
+	return a, nil
+}
+
+// Envoy is the configuration of the Envoy that belongs to an agent.
+func (c Config) Envoy() envoy.Config {
+	return envoy.Config{
+		Binary: c.EnvoyBinary, Dir: c.EnvoyDir(), Cgroup: c.EnvoyCgroup(), XDSSocket: c.XDSSocket(),
+		Concurrency: c.EnvoyConcurrency, UID: c.EnvoyUID, GID: c.EnvoyUID, Log: c.Log.With("part", "envoy"),
+	}
 }
 
 // Run serves until ctx is done, and then leaves the data path as it is: pinned
@@ -163,7 +190,9 @@ func (a *Agent) Run(ctx context.Context) error {
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.server.Run(ctx) })
-	group.Go(func() error { return a.envoy.Run(ctx) })
+	if a.envoy != nil {
+		group.Go(func() error { return a.envoy.Run(ctx) })
+	}
 	group.Go(func() error { return a.registry.Run(ctx, a.notifyRefresh) })
 	group.Go(func() error { return a.serveAPI(ctx) })
 	group.Go(func() error { return a.loop(ctx) })
@@ -181,11 +210,14 @@ func (a *Agent) preflight(ctx context.Context) error {
 			return fmt.Errorf("this machine cannot run Sluice: %s: %s; %s", f.Name, f.Detail, f.Fix)
 		}
 	}
-	version, err := envoy.CheckVersion(ctx, a.cfg.EnvoyBinary)
-	if err != nil {
-		return err
+	version := "run by another"
+	if a.envoy != nil {
+		var err error
+		if version, err = envoy.CheckVersion(ctx, a.cfg.EnvoyBinary); err != nil {
+			return err
+		}
 	}
-	a.log.Info("starting", "version", a.cfg.Version, "envoy", version, "folder", a.cfg.Folder, "run-dir", a.cfg.RunDir)
+	a.log.Info("starting", "version", a.cfg.Version, "envoy", version, "source", a.source.Name(), "run-dir", a.cfg.RunDir)
 	for dir, mode := range map[string]os.FileMode{
 		a.cfg.RunDir: 0o755, a.cfg.EnvoyDir(): 0o755, a.cfg.NetnsDir(): 0o755, a.cfg.StateDir: 0o700, a.cfg.EnvoyCgroup(): 0o755,
 	} {

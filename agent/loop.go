@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"sync"
 	"time"
@@ -13,13 +14,21 @@ import (
 // loop carries changes from the input to the data path, one at a time and in
 // order. It alone writes the state.
 func (a *Agent) loop(ctx context.Context) error {
-	if err := a.start(ctx); err != nil {
-		return err
-	}
+	ctx, stop := context.WithCancel(ctx)
 	watch := make(chan error, 1)
 	var watcher sync.WaitGroup
 	defer watcher.Wait()
-	watcher.Go(func() { watch <- a.folder.Run(ctx, a.deliver(ctx)) })
+	defer stop()
+	began := time.Now()
+	watcher.Go(func() { watch <- a.source.Run(ctx, a.deliver(ctx)) })
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-watch:
+		return err
+	case b := <-a.batches:
+		a.start(ctx, b, began)
+	}
 
 	retry := time.NewTicker(retryInterval)
 	defer retry.Stop()
@@ -28,6 +37,7 @@ func (a *Agent) loop(ctx context.Context) error {
 	grace := time.NewTicker(graceInterval)
 	defer grace.Stop()
 	for {
+		a.beat.Store(time.Now().UnixNano())
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -37,7 +47,7 @@ func (a *Agent) loop(ctx context.Context) error {
 			began := time.Now()
 			a.change(ctx, a.resolve(b))
 			if len(b.Changed) > 0 {
-				a.log.Info("folder changed", "objects", len(b.Changed), "took", time.Since(began).Round(time.Microsecond))
+				a.log.Debug("input changed", "objects", len(b.Changed), "took", time.Since(began).Round(time.Microsecond))
 			}
 			quiet.Reset(quietInterval)
 		case <-a.refresh:
@@ -66,11 +76,9 @@ func (a *Agent) deliver(ctx context.Context) func(source.Batch) {
 }
 
 // start brings the data path from whatever an earlier run left to the state of
-// the folder: Envoy first, then the kernel, then what neither needs any more.
-func (a *Agent) start(ctx context.Context) error {
-	began := time.Now()
-	loaded := a.folder.Load()
-	a.log.Info("folder read", "objects", len(loaded.Changed), "problems", len(loaded.Problems), "took", time.Since(began).Round(time.Millisecond))
+// the input: Envoy first, then the kernel, then what neither needs any more.
+func (a *Agent) start(ctx context.Context, loaded source.Batch, began time.Time) {
+	a.log.Info("input read", "objects", len(loaded.Changed), "problems", len(loaded.Problems), "took", time.Since(began).Round(time.Millisecond))
 	d := a.resolve(loaded)
 	a.state.apply(d)
 	mesh := a.state.mesh()
@@ -83,7 +91,6 @@ func (a *Agent) start(ctx context.Context) error {
 	a.leaving.Merge(d)
 	a.state.setSynced()
 	a.log.Info("serving", "services", len(mesh.Frontends), "workloads", len(mesh.Workloads), "took", time.Since(began).Round(time.Millisecond))
-	return nil
 }
 
 // awaitEnvoy waits at the start for Envoy to connect, so that the kernel's first
@@ -160,16 +167,35 @@ func (a *Agent) change(ctx context.Context, d *model.Delta) {
 // kernel is programmed all the same: what needs Envoy then fails, closed, and
 // what does not need it must not wait.
 func (a *Agent) warm(ctx context.Context, d *model.Delta) {
-	timed, cancel := context.WithTimeout(ctx, warmTimeout)
-	defer cancel()
-	if err := a.proxy.Prepare(timed, d); err != nil && ctx.Err() == nil {
+	err := a.patiently(ctx, func(ctx context.Context) error { return a.proxy.Prepare(ctx, d) })
+	if err != nil && ctx.Err() == nil {
 		a.log.Warn("Envoy has not taken a change in time; going on", "err", err)
 	}
 }
 
+// patiently bounds a wait for Envoy. One that did not answer is not waited for
+// again until it has taken all that it was sent: a stopped Envoy holds up the
+// kernel once, not at every change.
+func (a *Agent) patiently(ctx context.Context, wait func(context.Context) error) error {
+	bound := warmTimeout
+	stuck := a.hung && !a.proxy.Status().Synced
+	if stuck {
+		bound = 0
+	}
+	timed, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	err := wait(timed)
+	a.hung = stuck || errors.Is(err, context.DeadlineExceeded)
+	return err
+}
+
 // retireDue takes from Envoy what the kernel has not sent it for one or two
-// graceIntervals. What has come back in the meantime stays.
+// graceIntervals. What has come back in the meantime stays. An Envoy that does
+// not answer keeps everything until it does.
 func (a *Agent) retireDue(ctx context.Context) {
+	if a.hung && !a.proxy.Status().Synced {
+		return
+	}
 	due := a.due
 	a.due, a.leaving = a.leaving, model.NewDelta()
 	// The first Retire also drops what an earlier run left with Envoy.
@@ -177,7 +203,8 @@ func (a *Agent) retireDue(ctx context.Context) {
 		return
 	}
 	a.begun = true
-	if err := a.proxy.Retire(ctx, a.state.now(due)); err != nil && ctx.Err() == nil {
+	err := a.patiently(ctx, func(ctx context.Context) error { return a.proxy.Retire(ctx, a.state.now(due)) })
+	if err != nil && ctx.Err() == nil {
 		a.log.Warn("Envoy has not taken removals in time; going on", "err", err)
 	}
 }

@@ -108,7 +108,7 @@ func (s *state) setSynced() {
 	s.synced = true
 }
 
-// starting tells that the folder is not in force yet.
+// starting tells that the input is not in force yet.
 func (s *state) starting() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,8 +17,9 @@ import (
 // Status is the whole answer to `sluice status`.
 type Status struct {
 	Version string `json:"version"`
-	Folder  string `json:"folder"`
-	// Ready is true when the folder is in force: kernel programmed, Envoy
+	// Source is the folder or the API server that the objects come from.
+	Source string `json:"source"`
+	// Ready is true when the input is in force: kernel programmed, Envoy
 	// connected and serving.
 	Ready bool `json:"ready"`
 	// NotReady says what is missing; empty when ready.
@@ -49,9 +50,11 @@ type Counts struct {
 }
 
 func (a *Agent) status() *Status {
-	st := &Status{
-		Version: a.cfg.Version, Folder: a.cfg.Folder, Cgroup: a.cfg.CgroupRoot,
-		Envoy: a.envoy.Status(), XDS: a.proxy.Status(),
+	st := &Status{Version: a.cfg.Version, Source: a.source.Name(), Cgroup: a.cfg.CgroupRoot, XDS: a.proxy.Status()}
+	if a.envoy != nil {
+		st.Envoy = a.envoy.Status()
+	} else {
+		st.Envoy = envoy.Status{Live: st.XDS.Connected}
 	}
 	if a.state.starting() {
 		st.NotReady = append(st.NotReady, a.reading())
@@ -71,8 +74,8 @@ func (a *Agent) status() *Status {
 
 // reading says how far the start has come.
 func (a *Agent) reading() string {
-	s := "the folder is being read"
-	if p := a.folder.Progress(); p != "" {
+	s := "the input is being read"
+	if p := a.source.Progress(); p != "" {
 		s += ": " + p
 	}
 	return s

@@ -41,7 +41,8 @@ type found struct {
 	netns    *os.File
 	identity identity
 	place    model.Place
-	loopback bool // is up
+	loopback bool   // is up
+	runtime  string // the runtime's mount of it; empty where there is none
 }
 
 func (f *found) Close() { f.netns.Close() }

@@ -65,6 +65,23 @@ func (m mounts) add(netns *os.File, path string) error {
 	return nil
 }
 
+// link makes a path lead to a mount of the container runtime's.
+func (m mounts) link(to, path string) error {
+	if now, err := os.Readlink(path); err == nil && now == to {
+		return nil
+	}
+	if err := m.remove(path); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("link a network namespace for Envoy: %w", err)
+	}
+	if err := os.Symlink(to, path); err != nil {
+		return fmt.Errorf("link a network namespace for Envoy: %w", err)
+	}
+	return nil
+}
+
 func same(netns *os.File, path string) bool {
 	var a, b unix.Stat_t
 	return unix.Fstat(int(netns.Fd()), &a) == nil && unix.Stat(path, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino

@@ -17,6 +17,7 @@ import (
 type Registry struct {
 	mounts  mounts
 	top     string // the cgroup whose processes can be steered; empty: all
+	runtime runtimeMounts
 	log     *slog.Logger
 	changed signal // wakes Run when there is something new to watch
 
@@ -37,12 +38,17 @@ type placement struct {
 // New returns a registry that mounts network namespaces below dir, and refuses
 // cgroups that are not below the cgroup top; none when that is empty. It touches
 // nothing yet.
-func New(dir, top string, log *slog.Logger) *Registry {
+//
+// Where folders are named in which a container runtime mounts the network
+// namespaces of pods, a workload is found only if its network namespace is
+// mounted in one of them, and dir holds links to those mounts: so nothing has to
+// be mounted, nor mounts to be passed on to Envoy's container.
+func New(dir, top string, log *slog.Logger, runtime ...string) *Registry {
 	if log == nil {
 		log = slog.Default()
 	}
 	return &Registry{
-		mounts: mounts{dir: dir}, top: top, log: log,
+		mounts: mounts{dir: dir}, top: top, log: log, runtime: runtimeMounts(runtime),
 		declared: map[model.WorkloadKey]*model.Workload{},
 		placed:   map[model.WorkloadKey]*placement{},
 		problems: map[model.WorkloadKey]error{},
@@ -150,7 +156,7 @@ func (r *Registry) stays(key model.WorkloadKey, out map[model.WorkloadKey]*model
 	if w == nil || p == nil || r.mounts.path(w, p.workload.Place.Cookie) != p.workload.Place.Mount {
 		return false
 	}
-	now, err := identify(w, p.found)
+	now, err := r.identify(w, p)
 	if err != nil || now != p.found {
 		return false
 	}
@@ -204,7 +210,7 @@ func (r *Registry) place(key model.WorkloadKey, out map[model.WorkloadKey]*model
 		return fmt.Errorf("%w: %s is that of workload %s already", ErrTaken, f.what(w), other)
 	}
 	f.place.Mount = r.mounts.path(w, f.place.Cookie)
-	if err := r.mounts.add(f.netns, f.place.Mount); err != nil {
+	if err := r.enter(f); err != nil {
 		return err
 	}
 	placed := *w
@@ -215,10 +221,32 @@ func (r *Registry) place(key model.WorkloadKey, out map[model.WorkloadKey]*model
 	return nil
 }
 
+// identify tells where a placed workload is now.
+func (r *Registry) identify(w *model.Workload, p *placement) (identity, error) {
+	if r.asPod(w) {
+		return p.linked()
+	}
+	return identify(w, p.found)
+}
+
+// asPod tells that a workload is found by the container runtime's mounts.
+func (r *Registry) asPod(w *model.Workload) bool { return len(r.runtime) > 0 && w.Cgroup != "" }
+
+// enter makes the path by which Envoy enters a network namespace.
+func (r *Registry) enter(f *found) error {
+	if f.runtime == "" {
+		return r.mounts.add(f.netns, f.place.Mount)
+	}
+	return r.mounts.link(f.runtime, f.place.Mount)
+}
+
 // find finds a workload that can be steered.
 func (r *Registry) find(w *model.Workload) (*found, error) {
 	if err := r.withinTop(w); err != nil {
 		return nil, err
+	}
+	if r.asPod(w) {
+		return findPod(w, r.runtime)
 	}
 	return find(w, r.mounts.earlier(w))
 }

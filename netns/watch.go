@@ -17,8 +17,9 @@ import (
 // no event tells of, such as /proc/PID/ns/net.
 const recheck = 2 * time.Second
 
-// recheckSoon is the same while a loopback is down: no event tells of it, and
-// it comes up a moment after its network namespace was made.
+// recheckSoon is the same while something is under way that no event tells of: a
+// loopback that comes up a moment after its network namespace was made, a pod's
+// first process that enters its own.
 const recheckSoon = 100 * time.Millisecond
 
 // Run watches until ctx is done, and calls notify when Refresh would return
@@ -74,6 +75,11 @@ func (r *Registry) pause() time.Duration {
 			return recheckSoon
 		}
 	}
+	for _, err := range r.problems {
+		if errors.Is(err, ErrNotMounted) {
+			return recheckSoon // its first process is about to enter it
+		}
+	}
 	return recheck
 }
 
@@ -92,7 +98,7 @@ func (r *Registry) stale() bool {
 func (r *Registry) differs(key model.WorkloadKey) bool {
 	w := r.declared[key]
 	if p := r.placed[key]; p != nil {
-		now, err := identify(w, p.found)
+		now, err := r.identify(w, p)
 		return err != nil || now != p.found || !p.loopback && p.loopbackUp()
 	}
 	// Not placed before: is what we wait for there?

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 
 	"sluice.io/sluice/agent"
 	"sluice.io/sluice/redirect"
+	"sluice.io/sluice/resolve"
+	"sluice.io/sluice/source/file"
 )
 
 // envoyUID is a number that neither Debian nor systemd gives out: with nobody's,
@@ -21,7 +22,8 @@ const envoyUID = 65530
 
 func runCommand() *cobra.Command {
 	cfg := agent.Config{Version: version}
-	var level, format string
+	var folder string
+	var logs logFlags
 	cmd := &cobra.Command{
 		Use:   "run -f FOLDER",
 		Short: "Serve a folder of YAML on this node (root)",
@@ -35,21 +37,24 @@ sluice uninstall.`,
 		Example: "  sluice run -f mesh/\n  sluice run -f mesh/ --log-level debug --log-format json",
 		Args:    noArguments("name the folder with -f"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := needFolder(cfg.Folder); err != nil {
+			if err := needFolder(folder); err != nil {
 				return err
 			}
-			log, err := newLogger(level, format)
-			if err != nil {
+			var err error
+			if cfg.Log, err = logs.logger(); err != nil {
 				return err
 			}
-			cfg.Log = log
 			if err := fillPaths(&cfg); err != nil {
 				return err
 			}
 			if os.Geteuid() != 0 {
-				return fmt.Errorf("`sluice run` programs the kernel: run it as root; `sluice translate -f %s` shows what it would do without", cfg.Folder)
+				return fmt.Errorf("`sluice run` programs the kernel: run it as root; `sluice translate -f %s` shows what it would do without", folder)
 			}
 			syscall.Umask(0o022) // no socket or file of ours may be open to others for a moment
+			cfg.Source, err = file.New(folder, file.Options{StateDir: cfg.StateDir, Check: resolve.Check, Log: cfg.Log.With("part", "source")})
+			if err != nil {
+				return err
+			}
 			a, err := agent.New(cfg)
 			if err != nil {
 				return err
@@ -58,18 +63,15 @@ sluice uninstall.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&cfg.Folder, "folder", "f", "", "folder of YAML that describes the mesh")
+	f.StringVarP(&folder, "folder", "f", "", "folder of YAML that describes the mesh")
 	f.StringVar(&cfg.StateDir, "state-dir", "/var/lib/sluice", "folder that keeps the last good state of broken objects over restarts")
 	f.StringVar(&cfg.EnvoyBinary, "envoy", os.Getenv("SLUICE_ENVOY"), "the stock Envoy's binary (default: $SLUICE_ENVOY, envoy beside sluice, or envoy in the PATH)")
 	f.IntVar(&cfg.EnvoyConcurrency, "envoy-concurrency", runtime.NumCPU(), "number of Envoy's worker threads")
 	f.IntVar(&cfg.EnvoyUID, "envoy-uid", envoyUID, "user and group id that Envoy runs as; nobody else should have it")
-	f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
-	f.StringVar(&format, "log-format", "text", "text or json")
+	logs.add(cmd)
 	addPathFlags(cmd, &cfg.Paths, true)
 	_ = cmd.MarkFlagDirname("folder")
 	_ = cmd.MarkFlagFilename("envoy")
-	complete(cmd, "log-level", "debug", "info", "warn", "error")
-	complete(cmd, "log-format", "text", "json")
 	return cmd
 }
 
@@ -115,21 +117,6 @@ func findEnvoy(named string) (string, error) {
 		return "", fmt.Errorf("find Envoy: none beside sluice and none in the PATH: name it with --envoy, or `make envoy` in the repository")
 	}
 	return filepath.Abs(path)
-}
-
-func newLogger(level, format string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("--log-level %q: use debug, info, warn or error", level)
-	}
-	opts := &slog.HandlerOptions{Level: l}
-	switch format {
-	case "text":
-		return slog.New(slog.NewTextHandler(os.Stderr, opts)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(os.Stderr, opts)), nil
-	}
-	return nil, fmt.Errorf("--log-format %q: use text or json", format)
 }
 
 // complete offers fixed values for a flag in shell completion.

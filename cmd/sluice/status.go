@@ -82,14 +82,14 @@ func printStatus(w io.Writer, st *agent.Status, all bool) {
 	for _, reason := range st.NotReady {
 		fmt.Fprintf(w, "            %s\n", reason)
 	}
-	fmt.Fprintf(w, "Folder:     %s\n", st.Folder)
+	fmt.Fprintf(w, "Source:     %s\n", st.Source)
 	fmt.Fprintf(w, "Frontends:  %d (%d in the kernel, %d through Envoy), %d endpoints\n", st.Counts.Frontends, st.Counts.InKernel, st.Counts.ToEnvoy, st.Counts.Endpoints)
 	fmt.Fprintf(w, "Workloads:  %d of %d found on this node\n", st.Counts.Workloads, st.Counts.Declared)
 	fmt.Fprintf(w, "Envoy:      %s\n", envoyText(st))
 	if st.Attached {
 		fmt.Fprintf(w, "Kernel:     programs at %s\n", st.Cgroup)
 	} else {
-		fmt.Fprintf(w, "Kernel:     not in line with the folder, at %s\n", st.Cgroup)
+		fmt.Fprintf(w, "Kernel:     not in line with the input, at %s\n", st.Cgroup)
 	}
 	if st.KernelError != "" {
 		fmt.Fprintf(w, "            %s\n", st.KernelError)

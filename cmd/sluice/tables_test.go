@@ -84,7 +84,7 @@ func tables(t *testing.T) (printed []txtar.File) {
 	}
 	place(mesh, agent.Paths{RunDir: "/run/sluice"})
 	doc := agent.NewDocument(mesh, mesh.Workloads)
-	status := &agent.Status{Ready: true, Folder: "mesh", Cgroup: "/sys/fs/cgroup", Attached: true, Problems: problems}
+	status := &agent.Status{Ready: true, Source: "mesh", Cgroup: "/sys/fs/cgroup", Attached: true, Problems: problems}
 	status.Objects = sortedStatuses(result.Statuses)
 	show := func(name string, table func(io.Writer)) {
 		var b strings.Builder

@@ -62,6 +62,9 @@ type Folder struct {
 	newWatcher func() (*fsnotify.Watcher, error)
 }
 
+// Name is the folder's path.
+func (f *Folder) Name() string { return f.dir }
+
 // New returns a folder. The directory must exist by then.
 func New(dir string, opts Options) (*Folder, error) {
 	info, err := os.Stat(dir)

@@ -1,0 +1,72 @@
+package kube
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/source"
+)
+
+// derive turns what the watches bring into the objects that are handed on. One
+// goroutine uses it.
+type derive struct {
+	log       *slog.Logger
+	pods      *pods
+	documents *documents // nil when copies are read instead
+	copies    *copies    // nil when documents are fetched
+}
+
+func newDerive(o Options, c *clients) *derive {
+	d := &derive{log: o.Log, pods: newPods(o.Cgroup)}
+	if o.Copies == "" {
+		d.documents = newDocuments(c, o.Log)
+	} else {
+		d.copies = newCopies()
+	}
+	return d
+}
+
+// batch makes a batch of changes. Again tells that something is left to be
+// tried later.
+func (d *derive) batch(ctx context.Context, changed map[model.ObjectRef]source.KubeObject) (b source.Batch, again bool) {
+	out := map[model.ObjectRef]*source.Object{}
+	for ref, obj := range changed {
+		switch ref.Kind {
+		case kindPod:
+			d.pods.pod(ref, obj)
+		case kindNamespace:
+			d.pods.namespace(ref, obj)
+			out[ref] = objectOf(ref, obj)
+		case kindSecret, kindConfigMap:
+			d.document(ref, obj, out)
+		default:
+			out[ref] = objectOf(ref, obj)
+			if d.documents != nil {
+				d.documents.refers(ref, obj)
+			}
+		}
+	}
+	maps.Copy(out, d.pods.changes())
+	if d.documents != nil {
+		again = d.documents.fetch(ctx, out)
+	}
+	return source.Batch{Changed: out}, again
+}
+
+func (d *derive) document(ref model.ObjectRef, obj source.KubeObject, out map[model.ObjectRef]*source.Object) {
+	if d.copies != nil {
+		d.copies.change(ref, obj, out)
+		return
+	}
+	d.documents.seen(ref, obj)
+}
+
+// objectOf is an object with its provenance; nil for one that is gone.
+func objectOf(ref model.ObjectRef, obj source.KubeObject) *source.Object {
+	if obj == nil {
+		return nil
+	}
+	return &source.Object{KubeObject: obj, Origin: model.Origin{Object: ref, Rule: -1}}
+}

@@ -1,0 +1,113 @@
+package kube
+
+import (
+	"maps"
+	"strings"
+	"sync"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/source"
+)
+
+// inbox is where watches leave what changed.
+type inbox struct {
+	wake chan struct{}
+
+	mu sync.Mutex
+	// changed are trimmed objects; nil for those that are gone.
+	changed map[model.ObjectRef]source.KubeObject
+	// settled are the watches whose first list is in, or that have nothing to list.
+	settled map[*watch]bool
+	// problems are what is wrong with each watch now.
+	problems map[*watch]source.Problem
+	// told is false when the problems changed since they were last taken.
+	told bool
+}
+
+func newInbox() *inbox {
+	return &inbox{
+		wake: make(chan struct{}, 1), changed: map[model.ObjectRef]source.KubeObject{},
+		settled: map[*watch]bool{}, problems: map[*watch]source.Problem{},
+	}
+}
+
+func (in *inbox) signal() {
+	select {
+	case in.wake <- struct{}{}:
+	default: // somebody has woken it already
+	}
+}
+
+// put leaves changes; ones that were not taken yet are forgotten for them.
+func (in *inbox) put(changed map[model.ObjectRef]source.KubeObject) {
+	if len(changed) == 0 {
+		return
+	}
+	in.mu.Lock()
+	maps.Copy(in.changed, changed)
+	in.mu.Unlock()
+	in.signal()
+}
+
+// settle notes that a watch's first list is in.
+func (in *inbox) settle(w *watch) {
+	in.mu.Lock()
+	in.settled[w] = true
+	in.mu.Unlock()
+	in.signal()
+}
+
+// complete tells whether all of so many watches are settled.
+func (in *inbox) complete(watches int) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return len(in.settled) == watches
+}
+
+// awaited lists the watches that are not settled; empty when all are.
+func (in *inbox) awaited(watches []*watch) string {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	var names []string
+	for _, w := range watches {
+		if !in.settled[w] {
+			names = append(names, w.kind.plural)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "waiting for the API server's " + strings.Join(names, ", ")
+}
+
+// problem notes what is wrong with a watch; nil when nothing is. It tells
+// whether that is news.
+func (in *inbox) problem(w *watch, p *source.Problem) bool {
+	in.mu.Lock()
+	old, had := in.problems[w]
+	news := had != (p != nil) || p != nil && old != *p
+	if p == nil {
+		delete(in.problems, w)
+	} else {
+		in.problems[w] = *p
+	}
+	in.told = in.told && !news
+	in.mu.Unlock()
+	if news {
+		in.signal()
+	}
+	return news
+}
+
+// take empties the inbox. The problems are nil when they did not change.
+func (in *inbox) take() (changed map[model.ObjectRef]source.KubeObject, problems []source.Problem) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	changed = in.changed
+	in.changed = map[model.ObjectRef]source.KubeObject{}
+	if in.told {
+		return changed, nil
+	}
+	in.told = true
+	return changed, sortedProblems(in.problems)
+}

@@ -1,0 +1,146 @@
+package kube
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/source"
+)
+
+// debounce is how long changes are gathered. An update of a few objects comes as
+// so many events, a fraction of a millisecond apart.
+const debounce = 3 * time.Millisecond
+
+// retryPause is when documents that could not be fetched are tried again.
+const retryPause = time.Second
+
+func (s *Source) run(ctx context.Context, out func(source.Batch)) error {
+	restored := s.restore()
+	ctx, stop := context.WithCancel(ctx)
+	var watchers sync.WaitGroup
+	defer func() {
+		stop()
+		watchers.Wait()
+		s.clients.close()
+	}()
+	for _, w := range s.watches {
+		watchers.Go(func() { w.run(ctx) })
+	}
+	for _, j := range s.journals {
+		watchers.Go(func() { j.run(ctx) })
+	}
+	began := time.Now()
+	if !s.await(ctx, restored) {
+		return nil
+	}
+	first := true
+	for {
+		changed, problems := s.inbox.take()
+		b, again := s.derive.batch(ctx, changed)
+		b.Problems = problems
+		if first {
+			s.log.Info("cluster read", "objects", len(b.Changed), "took", time.Since(began).Round(time.Millisecond))
+		}
+		if first || len(b.Changed) > 0 || b.Problems != nil {
+			out(b)
+		}
+		s.keep(changed, first)
+		first = false
+		if !s.next(ctx, again) {
+			return nil
+		}
+	}
+}
+
+// await waits for the first lists; when there is a last state, not for long.
+func (s *Source) await(ctx context.Context, restored bool) bool {
+	var patience <-chan time.Time
+	if restored {
+		t := time.NewTimer(s.opts.Patience)
+		defer t.Stop()
+		patience = t.C
+	}
+	for !s.inbox.complete(len(s.watches)) {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-patience:
+			s.log.Warn("the API server is not to be reached; starting with the last state")
+			return true
+		case <-s.inbox.wake:
+		}
+	}
+	return true
+}
+
+// next waits for changes.
+func (s *Source) next(ctx context.Context, again bool) bool {
+	var retry <-chan time.Time
+	if again {
+		t := time.NewTimer(retryPause)
+		defer t.Stop()
+		retry = t.C
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-retry:
+		return true
+	case <-s.inbox.wake:
+	}
+	t := time.NewTimer(debounce)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// restore takes in what an earlier run kept.
+func (s *Source) restore() bool {
+	all := map[model.ObjectRef]source.KubeObject{}
+	for _, j := range s.journals {
+		maps.Copy(all, j.read())
+	}
+	if len(all) == 0 {
+		return false
+	}
+	byKind := map[string]map[model.ObjectRef]source.KubeObject{}
+	for ref, obj := range all {
+		if byKind[ref.Kind] == nil {
+			byKind[ref.Kind] = map[model.ObjectRef]source.KubeObject{}
+		}
+		byKind[ref.Kind][ref] = obj
+	}
+	for _, w := range s.watches {
+		if known := byKind[w.kind.name]; known != nil {
+			w.store.restore(known)
+			s.inbox.put(known)
+		}
+	}
+	return true
+}
+
+// keep writes what changed to the disk.
+func (s *Source) keep(changed map[model.ObjectRef]source.KubeObject, first bool) {
+	for _, j := range s.journals {
+		j.write(changed, first)
+	}
+}
+
+// sortedProblems lists what is wrong, never as nil.
+func sortedProblems(of map[*watch]source.Problem) []source.Problem {
+	problems := make([]source.Problem, 0, len(of))
+	for _, p := range of {
+		problems = append(problems, p)
+	}
+	slices.SortFunc(problems, func(a, b source.Problem) int { return cmp.Compare(a.Message, b.Message) })
+	return problems
+}

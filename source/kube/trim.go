@@ -1,0 +1,73 @@
+package kube
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"sluice.io/sluice/source"
+)
+
+// trimmed drops from an object, in place, what nobody reads. What is left is
+// all that is held in memory, and all whose change is told. It can be done twice.
+func trimmed(k *kind, obj source.KubeObject) {
+	obj.SetManagedFields(nil)
+	obj.SetFinalizers(nil)
+	obj.SetSelfLink("")
+	obj.SetGenerateName("")
+	if a := obj.GetAnnotations(); a[corev1.LastAppliedConfigAnnotation] != "" {
+		delete(a, corev1.LastAppliedConfigAnnotation)
+	}
+	if k.trim != nil {
+		k.trim(obj)
+	}
+}
+
+// bare is a trimmed object as resolve gets it: without the status that Sluice
+// writes, and without what changes with each write.
+func bare(k *kind, obj source.KubeObject, shared bool) source.KubeObject {
+	if shared {
+		obj = obj.DeepCopyObject().(source.KubeObject)
+	}
+	if k.bare != nil {
+		k.bare(obj)
+	}
+	if !k.metadata {
+		obj.SetResourceVersion("")
+	}
+	obj.SetOwnerReferences(nil)
+	return obj
+}
+
+func trimService(s *corev1.Service) {
+	s.Spec.Selector = nil
+	s.Status = corev1.ServiceStatus{LoadBalancer: s.Status.LoadBalancer}
+}
+
+func trimEndpointSlice(s *discoveryv1.EndpointSlice) {
+	s.Annotations = nil // among them the time of the last change of a pod
+	for i := range s.Endpoints {
+		e := &s.Endpoints[i]
+		e.DeprecatedTopology, e.Hostname = nil, nil
+		if t := e.TargetRef; t != nil {
+			e.TargetRef = &corev1.ObjectReference{Kind: t.Kind, Namespace: t.Namespace, Name: t.Name}
+		}
+	}
+}
+
+func trimNamespace(n *corev1.Namespace) {
+	n.Annotations = nil
+	n.Spec, n.Status = corev1.NamespaceSpec{}, corev1.NamespaceStatus{}
+}
+
+// trimPod leaves what makes a pod a Workload.
+func trimPod(p *corev1.Pod) {
+	p.Annotations = nil
+	p.Spec = corev1.PodSpec{NodeName: p.Spec.NodeName, HostNetwork: p.Spec.HostNetwork, ServiceAccountName: p.Spec.ServiceAccountName}
+	p.Status = corev1.PodStatus{Phase: p.Status.Phase, QOSClass: p.Status.QOSClass, PodIPs: p.Status.PodIPs}
+}
+
+// trimDocument leaves enough to find a Secret or ConfigMap, and to see it change.
+func trimDocument(m *metav1.PartialObjectMetadata) {
+	m.ObjectMeta = metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion}
+}

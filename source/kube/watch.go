@@ -1,0 +1,187 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+
+	"sluice.io/sluice/source"
+)
+
+// watch keeps one kind.
+type watch struct {
+	kind    *kind
+	clients *clients
+	inbox   *inbox
+	log     *slog.Logger
+	store   *store
+}
+
+func newWatch(k *kind, c *clients, in *inbox, o Options) *watch {
+	w := &watch{kind: k, clients: c, inbox: in, log: o.Log}
+	w.store = newStore(w, o.Live)
+	return w
+}
+
+// The pauses between attempts. An API server that comes back is found within
+// seconds; the spread keeps a large cluster's agents from all coming at once.
+const (
+	firstPause = 500 * time.Millisecond
+	lastPause  = 5 * time.Second
+)
+
+// absentPause is how often a kind is looked for that the API server lacks.
+const absentPause = 10 * time.Second
+
+// run watches until ctx is done. A kind that is not served is looked for.
+func (w *watch) run(ctx context.Context) {
+	pause := firstPause
+	for ctx.Err() == nil {
+		version, err := w.version(ctx)
+		switch {
+		case err != nil:
+			w.failed(ctx, err)
+			pauseFor(ctx, pause)
+			pause = min(2*pause, lastPause)
+		case version == "":
+			w.absent()
+			pauseFor(ctx, absentPause)
+		default:
+			w.reflect(ctx, version)
+			pause = firstPause
+		}
+	}
+}
+
+// version is the one to watch; empty when the kind is not served.
+func (w *watch) version(ctx context.Context) (string, error) {
+	if !w.kind.custom() {
+		return w.kind.versions[0], nil
+	}
+	return w.clients.served(ctx, w.kind)
+}
+
+// pauseFor pauses for the time and up to half as long again.
+func pauseFor(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d + rand.N(d/2))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// reflect lists and watches until the kind is no longer served in the version.
+func (w *watch) reflect(ctx context.Context, version string) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var expected any
+	if !w.kind.metadata {
+		expected = w.kind.new()
+	}
+	r := cache.NewReflectorWithOptions(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			list, err := w.list(ctx, version, o)
+			w.outcome(ctx, err, stop)
+			return list, err
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
+			events, err := w.events(ctx, version, o)
+			w.outcome(ctx, err, stop)
+			return events, err
+		},
+	}, expected, w.store, cache.ReflectorOptions{
+		Name:    w.kind.name,
+		Backoff: &wait.Backoff{Duration: firstPause, Cap: lastPause, Steps: 10, Factor: 2, Jitter: 0.5},
+	})
+	r.RunWithContext(ctx)
+}
+
+// outcome notes how a request went.
+func (w *watch) outcome(ctx context.Context, err error, stop func()) {
+	switch {
+	case err == nil:
+		w.reached()
+	case apierrors.IsNotFound(err) && w.kind.custom():
+		stop() // the CRD may have gone: run looks
+	default:
+		w.failed(ctx, err)
+	}
+}
+
+func (w *watch) list(ctx context.Context, version string, o metav1.ListOptions) (runtime.Object, error) {
+	o.FieldSelector = w.kind.fields
+	gv := w.kind.gv(version)
+	if w.kind.metadata {
+		return w.clients.metadata.Resource(gv.WithResource(w.kind.plural)).List(ctx, o)
+	}
+	client, err := w.clients.of(gv)
+	if err != nil {
+		return nil, err
+	}
+	return client.Get().NamespaceIfScoped(w.kind.namespace, w.kind.namespace != "").Resource(w.kind.plural).
+		VersionedParams(&o, metav1.ParameterCodec).Do(ctx).Get()
+}
+
+func (w *watch) events(ctx context.Context, version string, o metav1.ListOptions) (apiwatch.Interface, error) {
+	o.FieldSelector, o.Watch = w.kind.fields, true
+	gv := w.kind.gv(version)
+	if w.kind.metadata {
+		return w.clients.metadata.Resource(gv.WithResource(w.kind.plural)).Watch(ctx, o)
+	}
+	client, err := w.clients.of(gv)
+	if err != nil {
+		return nil, err
+	}
+	return client.Get().NamespaceIfScoped(w.kind.namespace, w.kind.namespace != "").Resource(w.kind.plural).
+		VersionedParams(&o, metav1.ParameterCodec).Watch(ctx)
+}
+
+// reached notes that the API server answers.
+func (w *watch) reached() {
+	if w.inbox.problem(w, nil) {
+		w.log.Info("watching", "kind", w.kind.name)
+	}
+}
+
+// failed notes why a kind cannot be watched now. What is known of it stays.
+func (w *watch) failed(ctx context.Context, err error) {
+	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
+		return
+	}
+	if apierrors.IsForbidden(err) {
+		// A right that is missing must not keep all else from working.
+		p := source.Problem{Message: fmt.Sprintf("%s cannot be read, and count as absent: grant the service account list and watch: %v", w.kind.plural, err)}
+		if w.inbox.problem(w, &p) {
+			w.log.Error("a kind cannot be watched", "kind", w.kind.name, "err", err)
+		}
+		w.inbox.settle(w)
+		return
+	}
+	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+		return // it is listed anew
+	}
+	p := source.Problem{Warning: true, Message: fmt.Sprintf("%s cannot be watched now; what is known of them stays in force", w.kind.plural)}
+	if w.inbox.problem(w, &p) {
+		w.log.Warn("a kind cannot be watched; what is known of it stays in force", "kind", w.kind.name, "err", err)
+	}
+}
+
+// absent notes that the API server has no such kind, and so no objects of it.
+func (w *watch) absent() {
+	p := source.Problem{Warning: true, Message: fmt.Sprintf("%s.%s are not served here: their CRD is not installed; it is watched for", w.kind.plural, w.kind.group)}
+	if w.inbox.problem(w, &p) {
+		w.log.Info("a kind is not served by the API server; it is watched for", "kind", w.kind.name, "group", w.kind.group)
+	}
+	_ = w.store.Replace(nil, "") // it cannot fail
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -29,7 +30,7 @@ type client struct {
 func server(t testing.TB) (*xds.Server, string) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "xds.sock")
-	s := xds.NewServer(xds.Config{Socket: socket})
+	s := xds.NewServer(xds.Config{Socket: socket, Owner: os.Getuid()})
 	background(t, s.Run)
 	eventually(t, "the socket", func() bool {
 		c, err := net.Dial("unix", socket)

@@ -66,11 +66,17 @@ func (w *world) serve() *xds.Server {
 	return s
 }
 
-// background runs f until the test ends.
+// background runs f until the test ends. An error fails the test at once, and
+// ends what it waits for.
 func background(t testing.TB, f func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- f(ctx) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := f(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
 	stopped := false
 	stop = func() {
 		if stopped {
@@ -78,9 +84,7 @@ func background(t testing.TB, f func(context.Context) error) (stop func()) {
 		}
 		stopped = true
 		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
+		<-done
 	}
 	t.Cleanup(stop)
 	return stop
@@ -107,11 +111,14 @@ func (w *world) ready() {
 	})
 }
 
-// eventually polls until a condition holds.
+// eventually polls until a condition holds, or until the test has failed otherwise.
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for !cond() {
+		if t.Failed() {
+			t.Fatalf("no longer waiting for: %s", what)
+		}
 		if time.Now().After(deadline) {
 			t.Fatalf("not in 30 s: %s", what)
 		}

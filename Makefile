@@ -19,11 +19,15 @@ GOFLAGS_TEST ?= -p 2
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z][a-zA-Z_-]*:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z][a-zA-Z_-]*:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 .PHONY: deps
 deps: ## Install the Debian packages that the tests use (root)
 	@build/deps.sh test
+
+.PHONY: deps-run
+deps-run:
+	@build/deps.sh run
 
 .PHONY: deps-generate
 deps-generate: ## Install the Debian packages that `make generate` uses (root)
@@ -39,8 +43,7 @@ build: ## Build bin/sluice, one static binary
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/sluice ./cmd/sluice
 
 .PHONY: demo
-demo: envoy build ## Show it live in this terminal (root)
-	@build/deps.sh run
+demo: deps-run envoy build ## Show it live in this terminal (root)
 	@demo/run.sh
 
 .PHONY: cluster
@@ -92,9 +95,11 @@ $(CACHE)/bin/golangci-lint-$(GOLANGCI_VERSION):
 	mv $(@D)/golangci-lint $@
 
 .PHONY: check
-check: deps deps-generate generate lint test ## All that CI checks: generate, lint, test, clean tree
-	@git diff --exit-code || { echo "generated files differ from the committed ones: run 'make generate' and commit"; exit 1; }
-	@test -z "$$(git status --porcelain)" || { git status --short; echo "untracked files after generate"; exit 1; }
+check: deps deps-generate envoy build ## All that CI checks: generated files, lint, tests
+	$(MAKE) generate
+	@test -z "$$(git status --porcelain)" || { git status --short; git diff; echo "generated files differ from the committed ones: run 'make generate' and commit"; exit 1; }
+	$(MAKE) lint
+	$(MAKE) test
 
 .PHONY: clean
 clean: ## Remove bin/ (the cache in .cache stays)

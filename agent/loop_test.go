@@ -26,10 +26,17 @@ type journal struct {
 	told    []string
 	retired *model.Delta
 	failing error
+	// silent makes Envoy answer nothing; late is set when it was not even waited for.
+	silent, late bool
+	synced       bool
 }
 
-func (j *journal) Prepare(context.Context, *model.Delta) error {
+func (j *journal) Prepare(ctx context.Context, _ *model.Delta) error {
 	j.told = append(j.told, "prepare")
+	j.late = ctx.Err() != nil
+	if j.silent {
+		return context.DeadlineExceeded
+	}
 	return nil
 }
 
@@ -38,7 +45,7 @@ func (j *journal) Retire(_ context.Context, d *model.Delta) error {
 	return nil
 }
 
-func (j *journal) Status() xds.Status { return xds.Status{Connected: true} }
+func (j *journal) Status() xds.Status { return xds.Status{Connected: true, Synced: j.synced} }
 
 func (j *journal) Sync(*model.Mesh) error {
 	j.told = append(j.told, "sync")
@@ -102,6 +109,40 @@ func TestEnvoyIsToldBeforeTheKernelAndLetsGoAfterIt(t *testing.T) {
 	a.retireDue(ctx)
 	if got := j.take(); len(got) != 0 {
 		t.Fatalf("nothing was left to retire, told %v", got)
+	}
+}
+
+func TestAStoppedEnvoyIsWaitedForOnce(t *testing.T) {
+	a, j := newTestAgent(t)
+	ctx := t.Context()
+	j.silent = true
+	a.change(ctx, changing(frontend("cart", true)))
+	if j.late {
+		t.Fatal("the first change did not wait for Envoy")
+	}
+	j.silent = false // what does not concern Envoy needs no answer
+	a.change(ctx, changing(frontend("db", false)))
+	j.silent = true
+	a.change(ctx, changing(frontend("pay", true)))
+	if !j.late {
+		t.Error("a later change waited for an Envoy that does not answer")
+	}
+	j.take()
+	a.retireDue(ctx)
+	a.retireDue(ctx)
+	if got := j.take(); len(got) != 0 {
+		t.Errorf("told %v, while Envoy does not answer", got)
+	}
+	j.silent, j.synced = false, true
+	a.retireDue(ctx)
+	a.retireDue(ctx)
+	if got := j.take(); !slices.Equal(got, []string{"retire"}) {
+		t.Errorf("told %v when Envoy was back", got)
+	}
+	j.synced = false
+	a.change(ctx, changing(frontend("cart", true)))
+	if j.late {
+		t.Error("an Envoy that is back is not waited for")
 	}
 }
 

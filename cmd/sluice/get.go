@@ -18,7 +18,7 @@ func getCommand() *cobra.Command {
 		Use:     "get",
 		Short:   "List what is in force on this node",
 		Example: "  sluice get services\n  sluice get routes -o yaml\n  sluice get maps",
-		// Not flags are wrong when the kind is: each kind has its own.
+		// A wrong kind is to be named, not flags that only its right form would have.
 		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {

@@ -13,7 +13,6 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Account",type=string,JSONPath=`.spec.serviceAccount`
 // +kubebuilder:printcolumn:name="Netns",type=string,JSONPath=`.spec.netns`
 // +kubebuilder:printcolumn:name="Cgroup",type=string,JSONPath=`.spec.cgroup`
-// +kubebuilder:printcolumn:name="Placed",type=string,JSONPath=`.status.conditions[?(@.type=="Placed")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63",message="metadata.name must have at most 63 characters"
 type Workload struct {
@@ -85,8 +84,7 @@ type IPAddress string
 
 // WorkloadStatus is what Sluice found.
 type WorkloadStatus struct {
-	// conditions are the statements about the workload. Known types: Accepted,
-	// Placed.
+	// conditions are the statements about the workload. Known type: Accepted.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -111,29 +109,6 @@ const (
 	// WorkloadReasonInvalid is the reason of Accepted=False: the message says
 	// which field is wrong. An earlier, good state of it may keep serving.
 	WorkloadReasonInvalid WorkloadConditionReason = "Invalid"
-
-	// WorkloadConditionPlaced tells whether the workload was found on this node
-	// and its connections are taken care of. It is a positive condition.
-	//
-	// Reasons for True: Placed. Reasons for False: NotFound, NotANetns,
-	// NotACgroup, SharedNetns. Reasons for Unknown: Pending.
-	WorkloadConditionPlaced WorkloadConditionType = "Placed"
-	// WorkloadReasonPlaced is the reason of Placed=True.
-	WorkloadReasonPlaced WorkloadConditionReason = "Placed"
-	// WorkloadReasonNotFound is a reason of Placed=False: nothing is at the
-	// path yet. It is watched for.
-	WorkloadReasonNotFound WorkloadConditionReason = "NotFound"
-	// WorkloadReasonNotANetns is a reason of Placed=False: what is at the path
-	// is no network namespace.
-	WorkloadReasonNotANetns WorkloadConditionReason = "NotANetns"
-	// WorkloadReasonNotACgroup is a reason of Placed=False: what is at the path
-	// is no cgroup of version 2.
-	WorkloadReasonNotACgroup WorkloadConditionReason = "NotACgroup"
-	// WorkloadReasonSharedNetns is a reason of Placed=False: the path is the
-	// node's own network namespace, which is nobody's alone. Declare a cgroup.
-	WorkloadReasonSharedNetns WorkloadConditionReason = "SharedNetns"
-	// WorkloadReasonPending is the reason of Placed=Unknown: not looked yet.
-	WorkloadReasonPending WorkloadConditionReason = "Pending"
 )
 
 // WorkloadList is a list of Workloads.

@@ -2,11 +2,13 @@ package syntax
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -42,6 +44,9 @@ func tagged(tag, text string) (any, error) {
 		data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
 		if err != nil {
 			return nil, fmt.Errorf("!!binary value: %w", err)
+		}
+		if !utf8.Valid(data) {
+			return nil, errors.New("!!binary value: it is no text in UTF-8, which all fields are")
 		}
 		return string(data), nil
 	}

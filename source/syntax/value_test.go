@@ -92,6 +92,7 @@ func TestBounds(t *testing.T) {
 		"itself":     {"a: &a {b: *a}", YAML, "an anchor holds itself"},
 		"huge":       {"a: " + strings.Repeat("x", MaxDocument), YAML, "more than the 16777216 that are read"},
 		"merge bomb": {"<<: " + strings.Repeat("[{<<: ", 45) + "x" + strings.Repeat("}]", 45), YAML, "<< takes a mapping"},
+		"not text":   {"a: !!binary \"/w==\"", YAML, "it is no text in UTF-8"},
 	} {
 		root, err := Parse([]byte(test.text), test.format)
 		got := ""

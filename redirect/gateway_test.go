@@ -154,23 +154,7 @@ func TestGateways(t *testing.T) {
 
 	gates := []string{gateAddr4 + ":80", "[" + gateAddr6 + "]:80"}
 	targets := []string{nodeAddr4 + ":20000", "[" + nodeAddr6 + "]:20000", nodeAddr4 + ":8080", "[" + gateAddr6 + "]:8080"}
-	untouched := func(when string) {
-		t.Helper()
-		for addr, want := range map[string]string{
-			nodeAddr4 + ":80": ":80", "[" + nodeAddr6 + "]:80": ":80", gateAddr4 + ":81": ":81", "[" + gateAddr6 + "]:81": ":81",
-		} {
-			for _, from := range []*pod{outside, node} {
-				if got, err := from.reach("tcp", addr); err != nil || got != want {
-					t.Errorf("%s, %s led to %q, %v; it is no gateway's", when, addr, got, err)
-				}
-			}
-		}
-		if got, err := outside.ask(nodeAddr4 + ":8080"); err != nil || got != ":8080" {
-			t.Errorf("%s, UDP led to %q, %v; only TCP is a gateway's", when, got, err)
-		}
-		wantRefused(t, outside, gateAddr4+":20001")
-	}
-	untouched("without Envoy")
+	wantUntouched(t, "without Envoy", node, outside)
 	for _, addr := range append(gates, targets...) {
 		wantRefused(t, outside, addr)
 		wantRefused(t, node, addr)
@@ -190,7 +174,7 @@ func TestGateways(t *testing.T) {
 		}
 	}
 	wantReach(t, node, "127.0.0.1:8080", "w0 127.0.0.1:8080 127.0.0.1")
-	untouched("with Envoy")
+	wantUntouched(t, "with Envoy", node, outside)
 	for _, addr := range []string{"127.0.0.1:15006", "[::1]:15006"} {
 		line, err := node.reach("tcp", addr)
 		if fields := strings.TrimPrefix(line, "w0 "); err != nil || !noDestination("envoy "+strings.TrimSuffix(strings.TrimSuffix(fields, " 127.0.0.1"), " ::1")) {
@@ -222,6 +206,25 @@ func TestGateways(t *testing.T) {
 	wantReach(t, outside, gates[0], ":80")
 	wantRefused(t, outside, targets[0])
 	wantReach(t, outside, targets[2], "again0 "+targets[2]+" "+outsideAddr4)
+}
+
+// wantUntouched expects what the node serves on other addresses, ports and
+// protocols than the gateways' to be served by it still.
+func wantUntouched(t *testing.T, when string, node, outside *pod) {
+	t.Helper()
+	for addr, want := range map[string]string{
+		nodeAddr4 + ":80": ":80", "[" + nodeAddr6 + "]:80": ":80", gateAddr4 + ":81": ":81", "[" + gateAddr6 + "]:81": ":81",
+	} {
+		for _, from := range []*pod{outside, node} {
+			if got, err := from.reach("tcp", addr); err != nil || got != want {
+				t.Errorf("%s, %s led to %q, %v; it is no gateway's", when, addr, got, err)
+			}
+		}
+	}
+	if got, err := outside.ask(nodeAddr4 + ":8080"); err != nil || got != ":8080" {
+		t.Errorf("%s, UDP led to %q, %v; only TCP is a gateway's", when, got, err)
+	}
+	wantRefused(t, outside, gateAddr4+":20001")
 }
 
 // ask sends a datagram and returns the answer.

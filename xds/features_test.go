@@ -254,40 +254,7 @@ func TestSessions(t *testing.T) {
 		e.Rule.Session = s
 		return e
 	}
-	// seen asks new clients until both backends have begun a session, and expects
-	// each session to stay where it began.
-	seen := func(carry func(*http.Response) func(*http.Request)) func(*testing.T, string) {
-		return func(t *testing.T, url string) {
-			begun := map[string]bool{}
-			for range 60 {
-				resp, _ := l.client.get(url)
-				if resp.StatusCode == 500 {
-					continue
-				}
-				home := resp.Header.Get("Backend")
-				begun[home] = true
-				for range 5 {
-					again, _ := l.client.get(url, carry(resp))
-					if again.Header.Get("Backend") != home {
-						t.Fatalf("a session with %s was answered by %q (%s)", home, again.Header.Get("Backend"), again.Status)
-					}
-				}
-			}
-			if len(begun) != 2 {
-				t.Errorf("new sessions all go to %v", begun)
-			}
-		}
-	}
-	byCookie := seen(func(resp *http.Response) func(*http.Request) {
-		return func(r *http.Request) {
-			for _, c := range resp.Cookies() {
-				r.AddCookie(c)
-			}
-		}
-	})
-	byHeader := seen(func(resp *http.Response) func(*http.Request) {
-		return func(r *http.Request) { r.Header.Set("x-session", resp.Header.Get("x-session")) }
-	})
+	byCookie, byHeader := l.sessionsStay(carryCookies), l.sessionsStay(carryHeader)
 	l.add(d, "cookie", byCookie, with(to("/", weighted("one", 1), weighted("two", 1)), cookie))
 	l.add(d, "header", byHeader, with(to("/", weighted("one", 1), weighted("two", 1)), header))
 	l.add(d, "cookie, invalid share", byCookie, with(to("/", weighted("one", 25), weighted("two", 25), gone), cookie))
@@ -310,21 +277,67 @@ func TestSessions(t *testing.T) {
 	}, with(to("/", weighted("one", 1)), &model.SessionPersistence{Name: "sid", Path: "/"}))
 	f := l.add(d, "weight lowered to zero", func(*testing.T, string) {}, with(to("/", weighted("one", 1), weighted("two", 1)), cookie))
 	l.run(t, d)
+	l.sessionOutlivesWeight(t, f, with(to("/", weighted("one", 1), weighted("two", 0)), cookie))
+}
 
+// carryCookies makes a request go on with the session that a response has begun.
+func carryCookies(resp *http.Response) func(*http.Request) {
+	return func(r *http.Request) {
+		for _, c := range resp.Cookies() {
+			r.AddCookie(c)
+		}
+	}
+}
+
+// carryHeader is carryCookies for a session in a header.
+func carryHeader(resp *http.Response) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set("x-session", resp.Header.Get("x-session")) }
+}
+
+// sessionsStay asks as new clients until both backends have begun a session, and
+// expects each session to stay where it began.
+func (l *lab) sessionsStay(carry func(*http.Response) func(*http.Request)) func(*testing.T, string) {
+	return func(t *testing.T, url string) {
+		begun := map[string]bool{}
+		for range 60 {
+			resp, _ := l.client.get(url)
+			if resp.StatusCode == 500 {
+				continue
+			}
+			home := resp.Header.Get("Backend")
+			begun[home] = true
+			for range 5 {
+				again, _ := l.client.get(url, carry(resp))
+				if again.Header.Get("Backend") != home {
+					t.Fatalf("a session with %s was answered by %q (%s)", home, again.Header.Get("Backend"), again.Status)
+				}
+			}
+		}
+		if len(begun) != 2 {
+			t.Errorf("new sessions all go to %v", begun)
+		}
+	}
+}
+
+// sessionOutlivesWeight begins a session with backend two, gives the frontend an
+// entry in which two has no weight, and expects the session to stay there and
+// new ones to begin with one.
+func (l *lab) sessionOutlivesWeight(t *testing.T, f *model.Frontend, zero model.HTTPEntry) {
+	t.Helper()
 	url := "http://" + f.VIPs[0].String()
 	var resp *http.Response
 	eventually(t, "a session with two", func() bool {
 		resp, _ = l.client.get(url)
 		return resp.Header.Get("Backend") == "two"
 	})
-	d = model.NewDelta()
-	frontend(d, f.Key.Name, "", []string{f.VIPs[0].String()}, with(to("/", weighted("one", 1), weighted("two", 0)), cookie))
+	d := model.NewDelta()
+	frontend(d, f.Key.Name, "", []string{f.VIPs[0].String()}, zero)
 	l.apply(d)
 	for range 10 {
 		if fresh, _ := l.client.get(url); fresh.Header.Get("Backend") != "one" {
 			t.Errorf("a new session went to %s", fresh.Header.Get("Backend"))
 		}
-		if again, _ := l.client.get(url, func(r *http.Request) { r.AddCookie(resp.Cookies()[0]) }); again.Header.Get("Backend") != "two" {
+		if again, _ := l.client.get(url, carryCookies(resp)); again.Header.Get("Backend") != "two" {
 			t.Errorf("the session went on with %s", again.Header.Get("Backend"))
 		}
 	}

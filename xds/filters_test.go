@@ -158,9 +158,67 @@ func TestMirrors(t *testing.T) {
 // TestPatience: timeouts and retries.
 func TestPatience(t *testing.T) {
 	l, d := newLab(t), model.NewDelta()
-	var calls atomic.Int64
-	l.server.handle(8090, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		calls.Add(1)
+	b := l.badServer(8090)
+	service(d, "bad", model.AppAuto, at(l.server.v4, 8090))
+	service(d, "half dead", model.AppAuto, at(l.server.v4, 8081), at(l.server.v4, 9))
+	ms := func(n int) *time.Duration { v := time.Duration(n) * time.Millisecond; return &v }
+	retry := func(n uint32, codes ...uint32) *model.HTTPRetry {
+		return &model.HTTPRetry{Attempts: n, Codes: codes, Backoff: time.Millisecond}
+	}
+	for _, c := range []struct {
+		name, path string
+		code       int
+		calls      int64
+		change     func(*model.HTTPRule)
+	}{
+		{"request timeout", "/slow", 504, 1, func(r *model.HTTPRule) { r.Timeouts.Request = ms(100) }},
+		{"attempt timeout", "/slow", 504, 1, func(r *model.HTTPRule) { r.Timeouts.BackendRequest = ms(100) }},
+		{"shorter of both", "/slow", 504, 1, func(r *model.HTTPRule) {
+			r.Timeouts.Request, r.Timeouts.BackendRequest = ms(60000), ms(100)
+		}},
+		{"no timeout", "/slow", 200, 1, func(*model.HTTPRule) {}},
+		{"timeout off", "/slow", 200, 1, func(r *model.HTTPRule) {
+			r.Timeouts.Request, r.Timeouts.BackendRequest = ms(0), ms(0)
+		}},
+		{"attempts time out", "/slow", 504, 3, func(r *model.HTTPRule) {
+			r.Timeouts.BackendRequest, r.Retry = ms(100), retry(2)
+		}},
+		{"request timeout ends retries", "/slow", 504, 2, func(r *model.HTTPRule) {
+			r.Timeouts.Request, r.Timeouts.BackendRequest, r.Retry = ms(250), ms(150), retry(9)
+		}},
+		{"retry codes", "/503", 503, 4, func(r *model.HTTPRule) { r.Retry = retry(3, 503) }},
+		{"other codes", "/500", 500, 1, func(r *model.HTTPRule) { r.Retry = retry(3, 503) }},
+		{"retry reset", "/reset", 503, 3, func(r *model.HTTPRule) { r.Retry = retry(2) }},
+		{"no retry asked", "/503", 503, 1, func(*model.HTTPRule) {}},
+		{"sent once", "/reset", 503, 1, func(*model.HTTPRule) {}},
+	} {
+		e := to("/", weighted("bad", 1))
+		c.change(e.Rule)
+		l.add(d, c.name, b.wantAnswer(c.path, c.code, c.calls), e)
+	}
+	// A client does not steer Envoy's retries.
+	l.add(d, "client's wish", b.wantAnswer("/503", 503, 1, func(r *http.Request) {
+		r.Header.Set("x-envoy-retry-on", "5xx")
+		r.Header.Set("x-envoy-max-retries", "5")
+	}), to("/", weighted("bad", 1)))
+	halfDead := to("/", weighted("half dead", 1))
+	halfDead.Rule.Retry = retry(2)
+	l.add(d, "dead endpoint is passed by", l.wantServed(30, 30), halfDead)
+	// Without retries asked for the dead one may be tried again: one of eight fails.
+	l.add(d, "dead endpoint, no retry asked", l.wantServed(60, 40), to("/", weighted("half dead", 1)))
+	l.run(t, d)
+}
+
+// badServer is slow, fails or resets, as the path says, and counts its calls.
+type badServer struct {
+	l     *lab
+	calls atomic.Int64
+}
+
+func (l *lab) badServer(port int) *badServer {
+	b := &badServer{l: l}
+	l.server.handle(port, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		b.calls.Add(1)
 		switch r.URL.Path {
 		case "/slow":
 			select {
@@ -175,76 +233,31 @@ func TestPatience(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}
 	}))
-	service(d, "bad", model.AppAuto, at(l.server.v4, 8090))
-	service(d, "half dead", model.AppAuto, at(l.server.v4, 8081), at(l.server.v4, 9))
-	ms := func(n int) *time.Duration { v := time.Duration(n) * time.Millisecond; return &v }
-	answers := func(path string, code int, want int64) func(*testing.T, string) {
-		return func(t *testing.T, url string) {
-			calls.Store(0)
-			resp, _ := l.client.get(url + path)
-			if resp.StatusCode != code || calls.Load() != want {
-				t.Errorf("%s: %d after %d calls, want %d after %d", path, resp.StatusCode, calls.Load(), code, want)
-			}
+	return b
+}
+
+// wantAnswer expects a request to be answered with a code after some calls.
+func (b *badServer) wantAnswer(path string, code int, calls int64, change ...func(*http.Request)) func(*testing.T, string) {
+	return func(t *testing.T, url string) {
+		b.calls.Store(0)
+		resp, _ := b.l.client.get(url+path, change...)
+		if resp.StatusCode != code || b.calls.Load() != calls {
+			t.Errorf("%s: %d after %d calls, want %d after %d", path, resp.StatusCode, b.calls.Load(), code, calls)
 		}
 	}
-	rule := func(change func(*model.HTTPRule)) model.HTTPEntry {
-		e := to("/", weighted("bad", 1))
-		change(e.Rule)
-		return e
-	}
-	retry := func(n uint32, codes ...uint32) *model.HTTPRetry {
-		return &model.HTTPRetry{Attempts: n, Codes: codes, Backoff: time.Millisecond}
-	}
-	l.add(d, "request timeout", answers("/slow", 504, 1), rule(func(r *model.HTTPRule) { r.Timeouts.Request = ms(100) }))
-	l.add(d, "attempt timeout", answers("/slow", 504, 1), rule(func(r *model.HTTPRule) { r.Timeouts.BackendRequest = ms(100) }))
-	l.add(d, "shorter of both", answers("/slow", 504, 1), rule(func(r *model.HTTPRule) {
-		r.Timeouts.Request, r.Timeouts.BackendRequest = ms(60000), ms(100)
-	}))
-	l.add(d, "no timeout", answers("/slow", 200, 1), rule(func(*model.HTTPRule) {}))
-	l.add(d, "timeout off", answers("/slow", 200, 1), rule(func(r *model.HTTPRule) {
-		r.Timeouts.Request, r.Timeouts.BackendRequest = ms(0), ms(0)
-	}))
-	l.add(d, "attempts time out", answers("/slow", 504, 3), rule(func(r *model.HTTPRule) {
-		r.Timeouts.BackendRequest, r.Retry = ms(100), retry(2)
-	}))
-	l.add(d, "request timeout ends retries", answers("/slow", 504, 2), rule(func(r *model.HTTPRule) {
-		r.Timeouts.Request, r.Timeouts.BackendRequest, r.Retry = ms(250), ms(150), retry(9)
-	}))
-	l.add(d, "retry codes", answers("/503", 503, 4), rule(func(r *model.HTTPRule) { r.Retry = retry(3, 503) }))
-	l.add(d, "other codes", answers("/500", 500, 1), rule(func(r *model.HTTPRule) { r.Retry = retry(3, 503) }))
-	l.add(d, "retry reset", answers("/reset", 503, 3), rule(func(r *model.HTTPRule) { r.Retry = retry(2) }))
-	l.add(d, "no retry asked", answers("/503", 503, 1), rule(func(*model.HTTPRule) {}))
-	l.add(d, "sent once", answers("/reset", 503, 1), rule(func(*model.HTTPRule) {}))
-	l.add(d, "client's wish", func(t *testing.T, url string) {
-		calls.Store(0)
-		resp, _ := l.client.get(url+"/503", func(r *http.Request) {
-			r.Header.Set("x-envoy-retry-on", "5xx")
-			r.Header.Set("x-envoy-max-retries", "5")
-		})
-		if resp.StatusCode != 503 || calls.Load() != 1 {
-			t.Errorf("%d after %d calls: a client steers Envoy's retries", resp.StatusCode, calls.Load())
-		}
-	}, rule(func(*model.HTTPRule) {}))
-	halfDead := to("/", weighted("half dead", 1))
-	halfDead.Rule.Retry = retry(2)
-	l.add(d, "dead endpoint", func(t *testing.T, url string) {
-		for range 30 {
-			if resp, _ := l.client.get(url); resp.StatusCode != 200 {
-				t.Fatalf("%s: an endpoint that refuses connections was not passed by", resp.Status)
-			}
-		}
-	}, halfDead)
-	// Without retries asked for the dead one may be tried again: one of eight fails.
-	l.add(d, "dead endpoint, no retry asked", func(t *testing.T, url string) {
+}
+
+// wantServed expects at least some of n requests to succeed.
+func (l *lab) wantServed(n, atLeast int) func(*testing.T, string) {
+	return func(t *testing.T, url string) {
 		var served int
-		for range 60 {
+		for range n {
 			if resp, _ := l.client.get(url); resp.StatusCode == 200 {
 				served++
 			}
 		}
-		if served < 40 {
-			t.Errorf("%d of 60 requests were served: what was not sent was not sent again", served)
+		if served < atLeast {
+			t.Errorf("%d of %d requests were served, want %d: what was not sent was not sent again", served, n, atLeast)
 		}
-	}, to("/", weighted("half dead", 1)))
-	l.run(t, d)
+	}
 }

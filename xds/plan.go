@@ -1,7 +1,6 @@
 package xds
 
 import (
-	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -96,11 +95,12 @@ func newPlan(o translate.Options) *plan {
 type change struct {
 	set [kinds]map[string]*resource
 	del [kinds]map[string]bool
-	err error
+	// unfit are the resources that could not be encoded, with the reason.
+	unfit map[key]Rejection
 }
 
 func newChange() *change {
-	c := &change{}
+	c := &change{unfit: map[key]Rejection{}}
 	for k := range kinds {
 		c.set[k], c.del[k] = map[string]*resource{}, map[string]bool{}
 	}
@@ -110,7 +110,7 @@ func newChange() *change {
 func (c *change) put(k kind, name string, m proto.Message, origin model.Origin, parents ...key) {
 	r, err := newResource(k, name, m, origin, parents...)
 	if err != nil {
-		c.err = errors.Join(c.err, err)
+		c.unfit[key{k, name}] = Rejection{Kind: k.String(), Name: name, Origin: origin, Message: err.Error()}
 		return
 	}
 	c.set[k][name] = r

@@ -28,6 +28,8 @@ type Resources struct {
 	Secrets   []proto.Message
 	Listeners []proto.Message
 	Routes    []proto.Message
+	// Unfit are those that could not be encoded.
+	Unfit []Rejection
 }
 
 // Translate returns all resources that a mesh makes, with the workloads' mounts
@@ -43,6 +45,7 @@ func TranslateIn(m *model.Mesh, netnsDir string) Resources {
 		Secrets:   withoutKeys(c.messages(secrets)),
 		Listeners: c.messages(listeners),
 		Routes:    c.messages(routes),
+		Unfit:     slices.SortedFunc(maps.Values(c.unfit), compareRejections),
 	}
 }
 

@@ -134,7 +134,7 @@ func (s *Server) Prepare(ctx context.Context, d *model.Delta) error {
 	// Also when Envoy did not answer in time: what is published is sent whenever it
 	// comes back, and nothing is lost.
 	then := s.await(ctx, append(s.store.publish(c, listeners, routes), later...))
-	return errors.Join(cmp.Or(first, then), c.err)
+	return cmp.Or(first, then)
 }
 
 // split takes apart what Envoy asks for on account of clusters, and what it asks
@@ -167,5 +167,5 @@ func (s *Server) Retire(ctx context.Context, d *model.Delta) error {
 	s.store.finish()
 	first := cmp.Or(s.await(ctx, news), s.awaitIdle(ctx, listeners, routes))
 	s.store.remove(c, clusters, endpoints, secrets)
-	return errors.Join(cmp.Or(first, s.awaitIdle(ctx, clusters)), c.err)
+	return cmp.Or(first, s.awaitIdle(ctx, clusters))
 }

@@ -20,7 +20,8 @@ type Status struct {
 	// Sent counts, by kind, the resources that were sent or removed since this
 	// server was made.
 	Sent map[string]uint64 `json:"sent"`
-	// Rejected are the resources that Envoy does not take.
+	// Rejected are the resources that Envoy does not take, or that could not even
+	// be encoded for it.
 	Rejected []Rejection `json:"rejected,omitempty"`
 }
 
@@ -29,7 +30,7 @@ type Rejection struct {
 	Kind   string       `json:"kind"`
 	Name   string       `json:"name"`
 	Origin model.Origin `json:"origin"`
-	// Message is Envoy's own.
+	// Message is Envoy's own, or the encoder's.
 	Message string `json:"message"`
 	// LastGood tells that Envoy goes on with an earlier version.
 	LastGood bool `json:"lastGood,omitempty"`
@@ -58,12 +59,18 @@ func (s *Server) Status() Status {
 			}
 		}
 	}
+	for at, r := range st.unfit {
+		r.LastGood = st.held[at.kind][at.name] != nil
+		out.Rejected = append(out.Rejected, r)
+	}
 	sortRejections(out)
 	return out
 }
 
 func sortRejections(s Status) {
-	slices.SortFunc(s.Rejected, func(a, b Rejection) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Message, b.Message))
-	})
+	slices.SortFunc(s.Rejected, compareRejections)
+}
+
+func compareRejections(a, b Rejection) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Message, b.Message))
 }

@@ -19,12 +19,15 @@ type store struct {
 	retired bool        // the first Retire is done: what Envoy has beyond this is stale
 	sent    [kinds]uint64
 	streams map[int64]*stream
+	// unfit are the resources that could not be encoded; Envoy goes on with what
+	// held has of them.
+	unfit map[key]Rejection
 	// changed is closed and replaced whenever a wait may have come to its end.
 	changed chan struct{}
 }
 
 func newStore(log *slog.Logger) *store {
-	s := &store{log: log, streams: map[int64]*stream{}, changed: make(chan struct{})}
+	s := &store{log: log, streams: map[int64]*stream{}, unfit: map[key]Rejection{}, changed: make(chan struct{})}
 	for k := range kinds {
 		s.held[k] = map[string]*resource{}
 	}
@@ -39,7 +42,9 @@ func (s *store) publish(c *change, which ...kind) []*resource {
 	var news []*resource
 	for _, k := range which {
 		s.open[k] = true
+		s.note(c, k)
 		for name, r := range c.set[k] {
+			delete(s.unfit, key{k, name})
 			if old := s.held[k][name]; old != nil && old.version() == r.version() {
 				s.held[k][name] = r // the origin may have moved
 				if k == listeners {
@@ -56,6 +61,16 @@ func (s *store) publish(c *change, which ...kind) []*resource {
 	return news
 }
 
+// note keeps which resources of a kind could not be encoded.
+func (s *store) note(c *change, k kind) {
+	for at, r := range c.unfit {
+		if at.kind == k {
+			s.unfit[at] = r
+			s.log.Error("encode for Envoy", "kind", r.Kind, "name", r.Name, "object", r.Origin.String(), "err", r.Message)
+		}
+	}
+}
+
 // remove takes resources of some kinds away.
 func (s *store) remove(c *change, which ...kind) {
 	s.mu.Lock()
@@ -63,6 +78,7 @@ func (s *store) remove(c *change, which ...kind) {
 	for _, k := range which {
 		for name := range c.del[k] {
 			delete(s.held[k], name)
+			delete(s.unfit, key{k, name})
 			s.mark(k, name)
 		}
 	}

@@ -73,7 +73,12 @@ func translate(folder string, paths agent.Paths) (*translation, error) {
 		return nil, err
 	}
 	place(mesh, paths)
-	resources, err := json.Marshal(xds.TranslateIn(mesh, paths.NetnsDir()))
+	all := xds.TranslateIn(mesh, paths.NetnsDir())
+	if len(all.Unfit) > 0 {
+		r := all.Unfit[0]
+		return nil, fmt.Errorf("%s cannot be said to Envoy: %s", r.Origin, r.Message)
+	}
+	resources, err := json.Marshal(all)
 	if err != nil {
 		return nil, fmt.Errorf("encode Envoy's configuration: %w", err)
 	}

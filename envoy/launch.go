@@ -75,7 +75,7 @@ func detach(l launch, log, cgroup *os.File) (int, error) {
 	if cgroup != nil {
 		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(cgroup.Fd())
 	}
-	err = cmd.Start()
+	err = inNodeCgroups(cmd.Start)
 	write.Close()
 	if err != nil {
 		return 0, fmt.Errorf("launch Envoy: %w", err)

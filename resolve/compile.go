@@ -26,6 +26,8 @@ type compiler struct {
 	*Resolver
 	route *route
 	out   *compiled
+	// gateway tells that gateways will serve the route, rather than the mesh.
+	gateway bool
 	// origin is the rule being compiled.
 	origin model.Origin
 	// failing is set when a filter of the rule is not supported: the rule must

@@ -110,7 +110,7 @@ func makeFrontend(g group, s *service, p servicePort, rts []*route) *model.Front
 			Origin:   s.origin,
 		}
 	case rts[0].http():
-		f.HTTP = &model.HTTPRouting{GRPC: rts[0].rank == rankGRPC, Entries: mergeEntries(rts, p.port)}
+		f.HTTP = &model.HTTPRouting{GRPC: rts[0].rank == rankGRPC, Entries: mergeEntries(rts, dialled{port: p.port})}
 	default:
 		f.L4 = rts[0].compiled.l4
 	}
@@ -118,7 +118,7 @@ func makeFrontend(g group, s *service, p servicePort, rts []*route) *model.Front
 }
 
 // mergeEntries merges the routes of a port in order of precedence.
-func mergeEntries(rts []*route, port uint16) []model.HTTPEntry {
+func mergeEntries(rts []*route, port dialled) []model.HTTPEntry {
 	if len(rts) == 1 {
 		return onPort(rts[0].compiled.entries, port)
 	}

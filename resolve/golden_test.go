@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -28,8 +29,10 @@ var update = flag.Bool("update", false, "rewrite the golden sections")
 // in order:
 //
 //	*.yaml             objects that change, in one update
-//	frontends [KEY...] the frontends whose keys begin so, as the mesh has them now
-//	backends, endpoints, workloads, statuses likewise
+//	frontends [KEY...] the frontends whose keys begin so (with _ for a space), as
+//	                   the mesh has them now
+//	backends, endpoints, workloads, ports, hosts, keypairs, bundles,
+//	announcements, statuses likewise
 //	delta              the keys that the last update changed
 func TestGolden(t *testing.T) {
 	paths, err := filepath.Glob("testdata/*.txtar")
@@ -98,6 +101,9 @@ func (w *world) show(t *testing.T, words []string) []byte {
 	if len(words) == 0 {
 		t.Fatal("a section has no name")
 	}
+	for i := range words[1:] {
+		words[i+1] = strings.ReplaceAll(words[i+1], "_", " ")
+	}
 	switch words[0] {
 	case "frontends":
 		return dump(t, w.mesh.Frontends, words[1:])
@@ -107,6 +113,16 @@ func (w *world) show(t *testing.T, words []string) []byte {
 		return dump(t, w.mesh.Endpoints, words[1:])
 	case "workloads":
 		return dump(t, w.mesh.Workloads, words[1:])
+	case "ports":
+		return dump(t, w.mesh.Ports, words[1:])
+	case "hosts":
+		return dump(t, w.mesh.Hosts, words[1:])
+	case "keypairs":
+		return dump(t, w.mesh.KeyPairs, words[1:])
+	case "bundles":
+		return dump(t, w.mesh.Bundles, words[1:])
+	case "announcements":
+		return dump(t, w.mesh.Announcements, words[1:])
 	case "statuses":
 		return conditions(w.statuses, words[1:])
 	case "delta":
@@ -204,6 +220,10 @@ func foldName(v map[string]any) (string, bool) {
 		var o model.Origin
 		err := json.Unmarshal(raw, &o)
 		return o.String(), err == nil
+	case has("gateway") && has("port") && has("protocol"):
+		var k model.PortKey
+		err := json.Unmarshal(raw, &k)
+		return k.String(), err == nil
 	case has("protocol") && has("port") && has("name"):
 		var k model.BackendKey
 		err := json.Unmarshal(raw, &k)
@@ -248,6 +268,16 @@ func conditions(m map[model.ObjectRef]*model.Status, prefixes []string) []byte {
 		st := m[ref]
 		b.WriteString(ref.String() + " (" + st.Origin.Position() + ")\n")
 		write(st.Conditions, "  ")
+		if st.AttachedListenerSets > 0 {
+			fmt.Fprintf(&b, "  attached ListenerSets: %d\n", st.AttachedListenerSets)
+		}
+		if len(st.Features) > 0 {
+			fmt.Fprintf(&b, "  features: %d\n", len(st.Features))
+		}
+		for _, l := range st.Listeners {
+			fmt.Fprintf(&b, "  listener %s kinds %v routes %d\n", l.Name, l.Kinds, l.AttachedRoutes)
+			write(l.Conditions, "    ")
+		}
 		for _, p := range st.Parents {
 			name := p.Parent.String()
 			if p.Port != 0 {
@@ -270,6 +300,11 @@ func (w *world) changes() []byte {
 	list(&b, "backend", w.last.Delta.Backends)
 	list(&b, "endpoints", w.last.Delta.Endpoints)
 	list(&b, "workload", w.last.Delta.Workloads)
+	list(&b, "port", w.last.Delta.Ports)
+	list(&b, "host", w.last.Delta.Hosts)
+	list(&b, "keypair", w.last.Delta.KeyPairs)
+	list(&b, "bundle", w.last.Delta.Bundles)
+	list(&b, "announcement", w.last.Delta.Announcements)
 	list(&b, "status", w.last.Statuses)
 	return b.Bytes()
 }

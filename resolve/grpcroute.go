@@ -12,6 +12,7 @@ import (
 
 func newGRPCRoute(ref model.ObjectRef, obj *source.Object, o *gatewayv1.GRPCRoute) *route {
 	rt := newRoute(ref, obj, rankGRPC, o.Spec.ParentRefs)
+	rt.named(o.Spec.Hostnames)
 	for _, rule := range o.Spec.Rules {
 		rt.useFilters(asHTTPFilters(rule.Filters))
 		for _, b := range rule.BackendRefs {
@@ -24,7 +25,7 @@ func newGRPCRoute(ref model.ObjectRef, obj *source.Object, o *gatewayv1.GRPCRout
 }
 
 func (c *compiler) grpcRoute(o *gatewayv1.GRPCRoute) *compiled {
-	if len(o.Spec.Hostnames) > 0 {
+	if len(o.Spec.Hostnames) > 0 && !c.gateway {
 		c.out.notes = append(c.out.notes, noteHostnames)
 	}
 	if len(o.Spec.Rules) == 0 {

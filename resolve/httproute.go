@@ -11,6 +11,7 @@ import (
 
 func newHTTPRoute(ref model.ObjectRef, obj *source.Object, o *gatewayv1.HTTPRoute) *route {
 	rt := newRoute(ref, obj, rankHTTP, o.Spec.ParentRefs)
+	rt.named(o.Spec.Hostnames)
 	for _, rule := range o.Spec.Rules {
 		rt.useFilters(rule.Filters)
 		for _, b := range rule.BackendRefs {
@@ -35,7 +36,7 @@ func (c *compiler) httpRoute(o *gatewayv1.HTTPRoute) *compiled {
 	if len(rules) == 0 {
 		rules = []gatewayv1.HTTPRouteRule{{}}
 	}
-	if len(o.Spec.Hostnames) > 0 {
+	if len(o.Spec.Hostnames) > 0 && !c.gateway {
 		c.out.notes = append(c.out.notes, noteHostnames)
 	}
 	for i := range rules {

@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -89,31 +90,47 @@ func redirects(filters []model.HTTPFilter) bool {
 	return false
 }
 
-// locationPort is the port to write into the Location header for clients that
-// dialled the given port over plain HTTP; zero means none. The usual port of the
-// scheme is not written, unless the request's own Host header would bring
-// another one with it.
-func locationPort(r *model.Redirect, dialled uint16) uint16 {
-	usual := uint16(80)
-	if r.Scheme == "https" {
-		usual = 443
+// dialled is the port that clients dialled, and whether with TLS.
+type dialled struct {
+	port uint16
+	tls  bool
+}
+
+func (d dialled) scheme() string {
+	if d.tls {
+		return "https"
 	}
+	return "http"
+}
+
+func usualPort(scheme string) uint16 {
+	if scheme == "https" {
+		return 443
+	}
+	return 80
+}
+
+// locationPort is the port to write into the Location header; zero means none.
+// The usual port of the scheme is not written, unless the request's own Host
+// header would bring another one with it.
+func locationPort(r *model.Redirect, d dialled) uint16 {
+	usual := usualPort(cmp.Or(r.Scheme, d.scheme()))
 	port := r.Port
 	switch {
 	case port == 0 && r.Scheme != "":
 		port = usual
 	case port == 0:
-		port = dialled
+		port = d.port
 	}
-	if port == usual && (r.Host != "" || dialled == 80) {
+	if port == usual && (r.Host != "" || d.port == usualPort(d.scheme())) {
 		return 0
 	}
 	return port
 }
 
-// onPort returns the entries with the ports of their redirects settled for a
-// frontend's port. Rules without a redirect are shared between frontends.
-func onPort(entries []entry, port uint16) []model.HTTPEntry {
+// onPort returns the entries with the ports of their redirects settled for the
+// port that clients dialled. Rules without a redirect are shared between ports.
+func onPort(entries []entry, port dialled) []model.HTTPEntry {
 	out := make([]model.HTTPEntry, len(entries))
 	settled := map[*model.HTTPRule]*model.HTTPRule{}
 	for i := range entries {
@@ -129,7 +146,7 @@ func onPort(entries []entry, port uint16) []model.HTTPEntry {
 	return out
 }
 
-func settleRedirects(rule *model.HTTPRule, port uint16) *model.HTTPRule {
+func settleRedirects(rule *model.HTTPRule, port dialled) *model.HTTPRule {
 	c := *rule
 	c.Filters = settleFilters(rule.Filters, port)
 	c.Backends = slices.Clone(rule.Backends)
@@ -139,7 +156,7 @@ func settleRedirects(rule *model.HTTPRule, port uint16) *model.HTTPRule {
 	return &c
 }
 
-func settleFilters(filters []model.HTTPFilter, port uint16) []model.HTTPFilter {
+func settleFilters(filters []model.HTTPFilter, port dialled) []model.HTTPFilter {
 	if !redirects(filters) {
 		return filters
 	}

@@ -19,6 +19,17 @@ const (
 	kindGRPCRoute     = "GRPCRoute"
 	kindTCPRoute      = "TCPRoute"
 	kindUDPRoute      = "UDPRoute"
+	kindTLSRoute      = "TLSRoute"
+
+	kindGatewayClass     = "GatewayClass"
+	kindGateway          = "Gateway"
+	kindListenerSet      = "ListenerSet"
+	kindReferenceGrant   = "ReferenceGrant"
+	kindBackendTLSPolicy = "BackendTLSPolicy"
+	kindSecret           = "Secret"
+	kindConfigMap        = "ConfigMap"
+	kindNamespace        = "Namespace"
+	kindAddressPool      = "AddressPool"
 )
 
 // ingest stores the new state of one object and marks what that touches.
@@ -30,8 +41,24 @@ func (u *round) ingest(ref model.ObjectRef, obj *source.Object) {
 		u.ingestSlice(nameOf(ref), obj)
 	case kindWorkload:
 		u.ingestWorkload(nameOf(ref), obj)
-	case kindHTTPRoute, kindGRPCRoute, kindTCPRoute, kindUDPRoute:
+	case kindHTTPRoute, kindGRPCRoute, kindTLSRoute, kindTCPRoute, kindUDPRoute:
 		u.ingestRoute(ref, obj)
+	case kindGatewayClass:
+		u.ingestClass(ref.Name, obj)
+	case kindGateway:
+		u.ingestGateway(nameOf(ref), obj)
+	case kindListenerSet:
+		u.ingestListenerSet(nameOf(ref), obj)
+	case kindReferenceGrant:
+		u.ingestGrant(nameOf(ref), obj)
+	case kindBackendTLSPolicy:
+		u.ingestPolicy(nameOf(ref), obj)
+	case kindSecret, kindConfigMap:
+		u.ingestStore(ref, obj)
+	case kindNamespace:
+		u.ingestNamespace(ref.Name, obj)
+	case kindAddressPool:
+		u.ingestPool(ref.Name, obj)
 	}
 }
 
@@ -43,6 +70,7 @@ func (u *round) ingestService(n name, obj *source.Object) {
 			u.claimants.remove(a, n)
 			u.addresses.add(a)
 		}
+		u.balance(old, false)
 		delete(u.services, n)
 	}
 	svc, ok := typed[*corev1.Service](obj)
@@ -55,6 +83,20 @@ func (u *round) ingestService(n name, obj *source.Object) {
 		u.claimants.add(a, n)
 		u.addresses.add(a)
 	}
+	u.balance(s, true)
+}
+
+// balance enters a Service that stands before a Gateway, or takes it out.
+func (u *round) balance(s *service, in bool) {
+	switch {
+	case s.gateway == name{}:
+		return
+	case in:
+		u.balancers.add(s.gateway, s.name)
+	default:
+		u.balancers.remove(s.gateway, s.name)
+	}
+	u.portsTouched.add(s.gateway)
 }
 
 func (u *round) ingestSlice(n name, obj *source.Object) {
@@ -93,11 +135,14 @@ func (u *round) ingestWorkload(n name, obj *source.Object) {
 }
 
 func (u *round) ingestRoute(ref model.ObjectRef, obj *source.Object) {
-	u.report.add(ref)
 	if old := u.routes[ref]; old != nil {
+		if sameSpec(old.obj, obj) {
+			return
+		}
 		u.unbind(old)
 		delete(u.routes, ref)
 	}
+	u.report.add(ref)
 	if obj == nil {
 		return
 	}
@@ -116,6 +161,8 @@ func routeOf(ref model.ObjectRef, obj *source.Object) *route {
 		return newHTTPRoute(ref, obj, o)
 	case *gatewayv1.GRPCRoute:
 		return newGRPCRoute(ref, obj, o)
+	case *gatewayv1.TLSRoute:
+		return newTLSRoute(ref, obj, o)
 	case *gatewayv1.TCPRoute:
 		return newTCPRoute(ref, obj, o)
 	case *gatewayv1.UDPRoute:
@@ -132,6 +179,13 @@ func (u *round) bind(rt *route) {
 	}
 	for _, n := range rt.uses {
 		u.usersOf.add(n, rt)
+		if len(rt.gates) > 0 && n.namespace != rt.ref.Namespace {
+			u.crossRoutes.add(crossing{rt.ref.Kind, rt.ref.Namespace, n.namespace}, rt)
+		}
+	}
+	for _, g := range rt.gates {
+		u.guestsOf.add(g.parent, rt)
+		u.guestsFrom.add(rt.ref.Namespace, rt)
 	}
 	u.compile.add(rt)
 }
@@ -147,7 +201,13 @@ func (u *round) unbind(rt *route) {
 	}
 	for _, n := range rt.uses {
 		u.usersOf.remove(n, rt)
+		u.crossRoutes.remove(crossing{rt.ref.Kind, rt.ref.Namespace, n.namespace}, rt)
 	}
+	for _, g := range rt.gates {
+		u.guestsOf.remove(g.parent, rt)
+		u.guestsFrom.remove(rt.ref.Namespace, rt)
+	}
+	u.moveGuest(rt, nil)
 	delete(u.compile, rt)
 	delete(u.attach, rt)
 }

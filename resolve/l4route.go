@@ -7,10 +7,20 @@ import (
 	"sluice.io/sluice/source"
 )
 
-// l4Rule is the rule of a TCPRoute or UDPRoute.
+// l4Rule is the rule of a TLSRoute, TCPRoute or UDPRoute.
 type l4Rule struct {
 	name *gatewayv1.SectionName
 	refs []gatewayv1.BackendRef
+}
+
+func newTLSRoute(ref model.ObjectRef, obj *source.Object, o *gatewayv1.TLSRoute) *route {
+	rules := make([]l4Rule, len(o.Spec.Rules))
+	for i, r := range o.Spec.Rules {
+		rules[i] = l4Rule{r.Name, r.BackendRefs}
+	}
+	rt := newRoute(ref, obj, rankTLS, o.Spec.ParentRefs)
+	rt.named(o.Spec.Hostnames)
+	return newL4Route(rt, rules)
 }
 
 func newTCPRoute(ref model.ObjectRef, obj *source.Object, o *gatewayv1.TCPRoute) *route {

@@ -127,6 +127,11 @@ func apply(t *testing.T, w *world, batch resolvetest.Objects) {
 	idle(t, "backend", before.Backends, w.last.Delta.Backends)
 	idle(t, "endpoints", before.Endpoints, w.last.Delta.Endpoints)
 	idle(t, "workload", before.Workloads, w.last.Delta.Workloads)
+	idle(t, "port", before.Ports, w.last.Delta.Ports)
+	idle(t, "host", before.Hosts, w.last.Delta.Hosts)
+	idle(t, "keypair", before.KeyPairs, w.last.Delta.KeyPairs)
+	idle(t, "bundle", before.Bundles, w.last.Delta.Bundles)
+	idle(t, "announcement", before.Announcements, w.last.Delta.Announcements)
 	idle(t, "status", statuses, w.last.Statuses)
 }
 
@@ -145,6 +150,11 @@ func same(t *testing.T, seed uint64, got, want *world) {
 	differ(t, seed, "backend", got.mesh.Backends, want.mesh.Backends)
 	differ(t, seed, "endpoints", got.mesh.Endpoints, want.mesh.Endpoints)
 	differ(t, seed, "workload", got.mesh.Workloads, want.mesh.Workloads)
+	differ(t, seed, "port", got.mesh.Ports, want.mesh.Ports)
+	differ(t, seed, "host", got.mesh.Hosts, want.mesh.Hosts)
+	differ(t, seed, "keypair", got.mesh.KeyPairs, want.mesh.KeyPairs)
+	differ(t, seed, "bundle", got.mesh.Bundles, want.mesh.Bundles)
+	differ(t, seed, "announcement", got.mesh.Announcements, want.mesh.Announcements)
 	differ(t, seed, "status", got.statuses, want.statuses)
 }
 

@@ -46,7 +46,8 @@ func TestStrangeObjects(t *testing.T) {
 
 func empty(t *testing.T, seed uint64, w *world) {
 	t.Helper()
-	if n := len(w.mesh.Frontends) + len(w.mesh.Backends) + len(w.mesh.Endpoints) + len(w.mesh.Workloads) + len(w.statuses); n > 0 {
+	if n := len(w.mesh.Frontends) + len(w.mesh.Backends) + len(w.mesh.Endpoints) + len(w.mesh.Workloads) + len(w.mesh.Ports) + len(w.mesh.Hosts) +
+		len(w.mesh.KeyPairs) + len(w.mesh.Bundles) + len(w.mesh.Announcements) + len(w.statuses); n > 0 {
 		t.Errorf("seed %d: %d objects are left over", seed, n)
 	}
 }

@@ -42,6 +42,9 @@ func (s seniority) compare(o seniority) int {
 	return cmp.Or(cmp.Compare(s.created, o.created), s.name.compare(o.name))
 }
 
+// senior puts the older route first, then the first by namespace/name.
+func (rt *route) senior(o *route) int { return rt.compare(o.seniority) }
+
 // set is a set of comparable values.
 type set[K comparable] map[K]struct{}
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/hostname"
 )
 
 // rank is what the Gateway API counts to order matches, the most important
@@ -59,16 +60,19 @@ func grpcRank(service, method string, regex bool, headers int) rank {
 // entry is one match of one rule with all that orders it among others.
 type entry struct {
 	model.HTTPEntry
+	host        string // in a gateway's bucket: the route's own host name
 	rank        rank
 	route       seniority
 	rule, match int
 	redirects   bool // somewhere in the rule, or its backends
 }
 
-// compare puts the entry that takes precedence first: by rank, then the older
-// route, then the first by namespace/name, then the order within the route.
+// compare puts the entry that takes precedence first: by host name, by rank, then
+// the older route, then the first by namespace/name, then the order within the
+// route.
 func (e *entry) compare(o *entry) int {
 	return cmp.Or(
+		hostname.Compare(e.host, o.host),
 		slices.Compare(o.rank[:], e.rank[:]),
 		e.route.compare(o.route),
 		cmp.Compare(e.rule, o.rule),

@@ -16,8 +16,9 @@ func (c *compiler) weighted(ref gatewayv1.BackendRef) model.WeightedBackend {
 }
 
 // lookup resolves a reference to a port of a service. When that fails it notes
-// why, and returns the reason. No ReferenceGrant is needed across namespaces:
-// mesh routes expose nothing that clients could not dial themselves (GEP-1294).
+// why, and returns the reason. Across namespaces gateways need a ReferenceGrant.
+// The mesh needs none: its routes expose nothing that clients could not dial
+// themselves (GEP-1294).
 func (c *compiler) lookup(what string, ref gatewayv1.BackendObjectReference) (model.BackendKey, string) {
 	n := c.route.target(ref)
 	k := portKey{uint16(deref(ref.Port, 0)), c.route.protocol()}
@@ -27,6 +28,9 @@ func (c *compiler) lookup(what string, ref gatewayv1.BackendObjectReference) (mo
 	}
 	if !isService(ref) {
 		return fail(reasonInvalidKind, "%s is not supported: only Services are", describeKind(ref))
+	}
+	if c.gateway && !c.granted(c.route.ref, kindService, n) {
+		return fail(reasonRefNotPermitted, "no ReferenceGrant in namespace %s lets %s of namespace %s refer to Service %s", n.namespace, c.route.article(), c.route.ref.Namespace, n)
 	}
 	s := c.services[n]
 	switch {
@@ -38,7 +42,7 @@ func (c *compiler) lookup(what string, ref gatewayv1.BackendObjectReference) (mo
 		return fail(reasonBackendNotFound, "no port is given for Service %s", n)
 	}
 	if sp := s.port(k); sp != nil {
-		if why := c.route.speaks(sp.app); why != "" {
+		if why := c.route.speaks(sp.app); why != "" && !(c.gateway && sp.encrypted) {
 			return fail(reasonUnsupportedProtocol, "port %d of Service %s %s", k.port, n, why)
 		}
 		return k.backend(n), ""

@@ -23,6 +23,43 @@ type Resolver struct {
 	holders   map[netip.Addr]name     // cluster address -> the service that has it
 	tenants   index[string, name]     // a workload's place -> workloads that declare it
 
+	classes      map[string]*gatewayClass // ours
+	gateways     map[name]*gateway
+	listenerSets map[name]*listenerSet
+	grants       map[name]*grant
+	namespaces   map[string]map[string]string       // labels
+	stores       map[model.ObjectRef]*source.Object // Secrets and ConfigMaps, unread
+	policies     map[name]*policy
+	pools        map[string]*pool
+
+	frames      map[name]*frame                     // of the gateways that are ours
+	parentAt    map[model.ObjectRef]*parentFrame    // Gateways and ListenerSets of ours
+	listenerAt  map[listenerKey]*listener           // their listeners
+	credentials map[credentialKey]*credentials      // those that something refers to
+	losers      map[listenerKey]map[*route]loss     // routes that others shut out
+	portsOf     map[name]set[model.PortKey]         // gateway -> ports that were made
+	hostsAt     index[model.PortKey, model.HostKey] // port -> hosts that were made
+	askedFor    map[netip.Addr]int                  // addresses of gateways without a controller
+
+	classMembers  index[string, name]            // GatewayClass -> Gateways
+	setsOf        index[name, name]              // Gateway -> ListenerSets
+	setsIn        index[string, name]            // namespace -> ListenerSets
+	balancers     index[name, name]              // Gateway -> Services that stand before it
+	grantsOf      index[crossing, name]          // direction -> ReferenceGrants
+	crossRoutes   index[crossing, *route]        // direction -> routes that refer so
+	crossGateways index[crossing, name]          // direction -> Gateways that refer so
+	crossedBy     index[name, crossing]          // Gateway -> directions
+	certified     index[credentialKey, name]     // credential -> Gateways
+	certifies     index[name, credentialKey]     // Gateway -> credentials
+	trustees      index[credentialKey, name]     // credential -> BackendTLSPolicies
+	policiesOf    index[name, name]              // Service -> BackendTLSPolicies
+	guestsOf      index[model.ObjectRef, *route] // parent -> routes that name it
+	guestsFrom    index[string, *route]          // namespace -> routes that name gateways
+	guests        index[listenerKey, *route]     // listener -> routes that are on it
+	buckets       index[bucket, *route]          // domain of a listener -> routes
+	ranks         map[listenerKey]rankCount      // listener -> routes by kind
+	senders       map[name]map[name]int          // Service -> gateways, by the number of routes
+
 	made      *model.Mesh                   // all that was emitted so far
 	frontends map[group][]model.FrontendKey // what each group made
 	statuses  map[model.ObjectRef]*model.Status
@@ -46,20 +83,54 @@ type group struct {
 // New returns a resolver that knows no objects.
 func New() *Resolver {
 	return &Resolver{
-		services:  map[name]*service{},
-		slices:    map[name]*slice{},
-		routes:    map[model.ObjectRef]*route{},
-		workloads: map[name]*workload{},
-		slicesOf:  index[name, name]{},
-		boundTo:   index[group, *route]{},
-		scopesOf:  index[name, string]{},
-		usersOf:   index[name, *route]{},
-		claimants: index[netip.Addr, name]{},
-		holders:   map[netip.Addr]name{},
-		tenants:   index[string, name]{},
-		made:      model.NewMesh(),
-		frontends: map[group][]model.FrontendKey{},
-		statuses:  map[model.ObjectRef]*model.Status{},
+		services:      map[name]*service{},
+		slices:        map[name]*slice{},
+		routes:        map[model.ObjectRef]*route{},
+		workloads:     map[name]*workload{},
+		slicesOf:      index[name, name]{},
+		boundTo:       index[group, *route]{},
+		scopesOf:      index[name, string]{},
+		usersOf:       index[name, *route]{},
+		claimants:     index[netip.Addr, name]{},
+		holders:       map[netip.Addr]name{},
+		tenants:       index[string, name]{},
+		classes:       map[string]*gatewayClass{},
+		gateways:      map[name]*gateway{},
+		listenerSets:  map[name]*listenerSet{},
+		grants:        map[name]*grant{},
+		namespaces:    map[string]map[string]string{},
+		stores:        map[model.ObjectRef]*source.Object{},
+		policies:      map[name]*policy{},
+		pools:         map[string]*pool{},
+		frames:        map[name]*frame{},
+		parentAt:      map[model.ObjectRef]*parentFrame{},
+		listenerAt:    map[listenerKey]*listener{},
+		credentials:   map[credentialKey]*credentials{},
+		losers:        map[listenerKey]map[*route]loss{},
+		portsOf:       map[name]set[model.PortKey]{},
+		hostsAt:       index[model.PortKey, model.HostKey]{},
+		askedFor:      map[netip.Addr]int{},
+		classMembers:  index[string, name]{},
+		setsOf:        index[name, name]{},
+		setsIn:        index[string, name]{},
+		balancers:     index[name, name]{},
+		grantsOf:      index[crossing, name]{},
+		crossRoutes:   index[crossing, *route]{},
+		crossGateways: index[crossing, name]{},
+		crossedBy:     index[name, crossing]{},
+		certified:     index[credentialKey, name]{},
+		certifies:     index[name, credentialKey]{},
+		trustees:      index[credentialKey, name]{},
+		policiesOf:    index[name, name]{},
+		guestsOf:      index[model.ObjectRef, *route]{},
+		guestsFrom:    index[string, *route]{},
+		guests:        index[listenerKey, *route]{},
+		buckets:       index[bucket, *route]{},
+		ranks:         map[listenerKey]rankCount{},
+		senders:       map[name]map[name]int{},
+		made:          model.NewMesh(),
+		frontends:     map[group][]model.FrontendKey{},
+		statuses:      map[model.ObjectRef]*model.Status{},
 	}
 }
 
@@ -79,16 +150,32 @@ func (r *Resolver) Update(changed map[model.ObjectRef]*source.Object) Result {
 		attach:    set[*route]{},
 		groups:    set[group]{},
 		report:    set[model.ObjectRef]{},
+
+		gatewaysTouched:    set[name]{},
+		portsTouched:       set[name]{},
+		hostsTouched:       set[model.HostKey]{},
+		settle:             set[listenerKey]{},
+		credentialsTouched: set[credentialKey]{},
+		policiesTouched:    set[name]{},
+		announce:           set[netip.Addr]{},
 	}
 	for ref, obj := range changed {
 		u.ingest(ref, obj)
 	}
 	u.settleClaims()
 	u.settleWorkloads()
+	u.rereadCredentials()
+	u.updateGateways()
+	u.updatePolicies()
 	u.updateServices()
 	u.updateEndpoints()
 	u.updateRoutes()
 	u.updateFrontends()
+	u.settleListeners()
+	u.updateHosts()
+	u.updatePorts()
+	u.emitCredentials()
+	u.updateAnnouncements()
 	u.updateStatuses()
 	r.made.Apply(u.delta)
 	return Result{Delta: u.delta, Statuses: u.reported}
@@ -109,6 +196,14 @@ type round struct {
 	attach    set[*route]          // routes to attach anew
 	groups    set[group]           // frontends to make
 	report    set[model.ObjectRef] // objects whose status may have changed
+
+	gatewaysTouched    set[name]          // gateways to read anew
+	portsTouched       set[name]          // gateways whose ports to make
+	hostsTouched       set[model.HostKey] // hosts to make
+	settle             set[listenerKey]   // listeners whose routes changed
+	credentialsTouched set[credentialKey] // credentials to read or to emit
+	policiesTouched    set[name]          // policies to read anew
+	announce           set[netip.Addr]    // addresses whose answerers may have changed
 }
 
 // touch marks a service, and remembers what it was before this round.

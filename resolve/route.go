@@ -7,6 +7,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/hostname"
 	"sluice.io/sluice/source"
 )
 
@@ -17,17 +18,20 @@ type routeRank int
 const (
 	rankUDP routeRank = iota
 	rankTCP
+	rankTLS
 	rankHTTP
 	rankGRPC
 )
 
-// route is a route of any kind, with Service parents.
+// route is a route of any kind. Its Service parents make it a route of the mesh,
+// its gates one of gateways; each reads it in its own way.
 type route struct {
 	seniority
 	ref     model.ObjectRef
 	obj     *source.Object
 	rank    routeRank
 	parents []parent  // its Service parents, in order; others are not ours
+	gates   []gate    // its Gateway and ListenerSet parents, ours or not
 	strays  []finding // parentRefs that are nobody's, as it stands
 	uses    []name    // the services that its rules send or mirror to
 	build   func(*compiler) *compiled
@@ -35,10 +39,17 @@ type route struct {
 	compiled *compiled
 	attached []attachment // one for each parent
 	losses   map[group]map[portKey]loss
+
+	hostnames  []string  // in lower case
+	served     *compiled // for gateways
+	admissions []admission
+	domains    map[listenerKey]domains
+	ancestors  set[name] // the gateways that send for it
 }
 
 // parent is one parentRef that names a Service.
 type parent struct {
+	ref     int // its index among the parentRefs
 	group   group
 	port    uint16 // zero: all
 	section string // the port's name; empty: all
@@ -86,7 +97,11 @@ func (rt *route) http() bool { return rt.rank >= rankHTTP }
 func newRoute(ref model.ObjectRef, obj *source.Object, rank routeRank, refs []gatewayv1.ParentReference) *route {
 	rt := &route{seniority: seniorityOf(obj), ref: ref, obj: obj, rank: rank}
 	for i, p := range refs {
-		if deref(p.Group, gatewayv1.GroupName) != "" || deref(p.Kind, "Gateway") != kindService {
+		if g, ok := rt.gate(i, p); ok {
+			rt.gates = append(rt.gates, g)
+			continue
+		}
+		if deref(p.Group, gatewayv1.GroupName) != "" || deref(p.Kind, kindGateway) != kindService || rank == rankTLS {
 			rt.stray(i, p)
 			continue
 		}
@@ -95,18 +110,37 @@ func newRoute(ref model.ObjectRef, obj *source.Object, rank routeRank, refs []ga
 			g.scope = ref.Namespace
 		}
 		rt.parents = append(rt.parents, parent{
-			group: g, port: uint16(deref(p.Port, 0)), section: string(deref(p.SectionName, "")),
+			ref: i, group: g, port: uint16(deref(p.Port, 0)), section: string(deref(p.SectionName, "")),
 		})
 	}
 	return rt
 }
 
-// stray notes a parentRef that names no Service. One of kind Service in the
+// gate reads a parentRef that names a Gateway or a ListenerSet.
+func (rt *route) gate(i int, p gatewayv1.ParentReference) (gate, bool) {
+	kind := string(deref(p.Kind, kindGateway))
+	if deref(p.Group, gatewayv1.GroupName) != gatewayv1.GroupName || kind != kindGateway && kind != kindListenerSet {
+		return gate{}, false
+	}
+	n := name{string(deref(p.Namespace, gatewayv1.Namespace(rt.ref.Namespace))), string(p.Name)}
+	return gate{ref: i, parent: n.ref(kind), port: uint16(deref(p.Port, 0)), section: string(deref(p.SectionName, ""))}, true
+}
+
+// named keeps the route's host names.
+func (rt *route) named(hostnames []gatewayv1.Hostname) {
+	for _, h := range hostnames {
+		rt.hostnames = append(rt.hostnames, hostname.Domain(string(h)))
+	}
+}
+
+// stray notes a parentRef that nobody here serves. One of kind Service in the
 // Gateway API's group, which is the default, is always a mistake.
 func (rt *route) stray(i int, p gatewayv1.ParentReference) {
-	group, kind := deref(p.Group, gatewayv1.GroupName), deref(p.Kind, "Gateway")
-	f := finding{reason: reasonNoMatchingParent, message: fmt.Sprintf("parentRefs[%d] names the %s %s: only Services are served here", i, kind, p.Name)}
-	if kind == kindService {
+	group, kind := deref(p.Group, gatewayv1.GroupName), deref(p.Kind, kindGateway)
+	f := finding{reason: reasonNoMatchingParent, message: fmt.Sprintf("parentRefs[%d] names the %s %s: Services, Gateways and ListenerSets are served here", i, kind, p.Name)}
+	if kind == kindService && group == "" {
+		f.message = fmt.Sprintf("parentRefs[%d] names a Service: %ss attach to Gateways and ListenerSets", i, rt.ref.Kind)
+	} else if kind == kindService {
 		f.reason = reasonInvalidKind
 		f.message = fmt.Sprintf("parentRefs[%d] names a Service of the group %q, where there is none: write `group: \"\"`", i, group)
 	}
@@ -135,10 +169,18 @@ func isService(ref gatewayv1.BackendObjectReference) bool {
 // frontends that they shape.
 func (u *round) updateRoutes() {
 	for rt := range u.compile {
-		rt.compiled = rt.build(&compiler{Resolver: u.Resolver, route: rt, out: &compiled{}})
+		if len(rt.parents) > 0 {
+			rt.compiled = rt.build(&compiler{Resolver: u.Resolver, route: rt, out: &compiled{}})
+		}
+		if len(rt.gates) > 0 {
+			rt.served = rt.build(&compiler{Resolver: u.Resolver, route: rt, out: &compiled{}, gateway: true})
+		}
 		u.attach.add(rt)
 	}
 	for rt := range u.attach {
+		if len(rt.gates) > 0 {
+			u.enterGates(rt)
+		}
 		rt.attached = rt.attached[:0]
 		for _, p := range rt.parents {
 			rt.attached = append(rt.attached, u.attachTo(p, rt))

@@ -3,6 +3,7 @@ package resolve
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,9 @@ type service struct {
 	affinity time.Duration
 	origin   model.Origin
 	problems []finding
+
+	gateway name               // the Gateway that it stands before, if any
+	targets map[portKey]uint16 // the ports at which it dials the nodes then
 }
 
 // servicePort is one usable port of a service.
@@ -39,6 +43,8 @@ type servicePort struct {
 	portKey
 	name string
 	app  model.AppProtocol
+	// encrypted tells that gateways speak TLS to it.
+	encrypted bool
 }
 
 // portKey tells the ports of a service apart.
@@ -64,6 +70,9 @@ func parseService(svc *corev1.Service, obj *source.Object) *service {
 	s.addPorts(svc)
 	if svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP {
 		s.affinity = affinityTimeout(svc.Spec.SessionAffinityConfig)
+	}
+	if gw, ok := gatewayOf(svc); ok {
+		s.gateway, s.targets = gw, targetsOf(svc)
 	}
 	return s
 }
@@ -174,6 +183,7 @@ func (u *round) updateServices() {
 		s := u.services[n]
 		if s != nil {
 			s.vips = u.held(s)
+			u.encrypt(s)
 		}
 		u.emitBackends(n, before, s)
 		if !sameBackends(before, s) {
@@ -209,12 +219,22 @@ func (u *round) held(s *service) []netip.Addr {
 	return held
 }
 
+// encrypt notes to which ports of a service gateways speak TLS.
+func (u *round) encrypt(s *service) {
+	for i, p := range s.ports {
+		if encrypted := u.encryption(s.name, p) != nil; encrypted != p.encrypted {
+			s.ports = slices.Clone(s.ports) // the state before this round has the old ones
+			s.ports[i].encrypted = encrypted
+		}
+	}
+}
+
 func (u *round) emitBackends(n name, before, s *service) {
 	if s != nil {
 		for _, p := range s.ports {
 			k := p.backend(n)
-			b := model.Backend{Key: k, AppProtocol: p.app, Affinity: s.affinity, Origin: s.origin}
-			if was := u.made.Backends[k]; was == nil || *was != b {
+			b := model.Backend{Key: k, AppProtocol: p.app, Affinity: s.affinity, TLS: u.encryption(n, p), Origin: s.origin}
+			if was := u.made.Backends[k]; was == nil || !reflect.DeepEqual(*was, b) {
 				u.delta.Backends[k] = &b
 			}
 		}

@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -16,6 +17,8 @@ const (
 	conditionAccepted         = string(gatewayv1.RouteConditionAccepted)
 	conditionResolvedRefs     = string(gatewayv1.RouteConditionResolvedRefs)
 	conditionPartiallyInvalid = string(gatewayv1.RouteConditionPartiallyInvalid)
+	conditionProgrammed       = string(gatewayv1.GatewayConditionProgrammed)
+	conditionInsecureFrontend = string(gatewayv1.GatewayConditionInsecureFrontendValidationMode)
 	// conditionConflicted is set, and then true, on a parent where another route
 	// has ports that this one attaches to.
 	conditionConflicted = "Conflicted"
@@ -31,6 +34,11 @@ const (
 	reasonInvalidKind         = string(gatewayv1.RouteReasonInvalidKind)
 	reasonBackendNotFound     = string(gatewayv1.RouteReasonBackendNotFound)
 	reasonUnsupportedProtocol = string(gatewayv1.RouteReasonUnsupportedProtocol)
+	reasonProgrammed          = string(gatewayv1.GatewayReasonProgrammed)
+	reasonListenersNotValid   = string(gatewayv1.GatewayReasonListenersNotValid)
+	reasonInvalidParameters   = string(gatewayv1.GatewayReasonInvalidParameters)
+	reasonNotAllowed          = string(gatewayv1.ListenerSetReasonNotAllowed)
+	reasonRefNotPermitted     = string(gatewayv1.RouteReasonRefNotPermitted)
 	reasonConflicted          = "Conflicted"        // a more specific kind of route has the port
 	reasonOlderRoute          = "OlderRoute"        // an older route of the same kind has the port
 	reasonUnsupportedFilter   = "UnsupportedFilter" // a standard filter that Sluice lacks
@@ -82,9 +90,19 @@ func (r *Resolver) statusOf(ref model.ObjectRef) *model.Status {
 			lost := r.lostPlace(w)
 			return complaint(w.made.Origin, w.place != "" && lost == nil, append(slices.Clip(w.problems), lost...))
 		}
+	case kindGatewayClass:
+		if c := r.classes[ref.Name]; c != nil {
+			return c.status()
+		}
+	case kindGateway:
+		return r.gatewayStatus(nameOf(ref))
+	case kindListenerSet:
+		return r.listenerSetStatus(nameOf(ref))
+	case kindBackendTLSPolicy:
+		return r.policyStatus(nameOf(ref))
 	default:
 		if rt := r.routes[ref]; rt != nil {
-			return rt.status()
+			return r.routeStatus(rt)
 		}
 	}
 	return nil
@@ -128,34 +146,106 @@ func (r *Resolver) lostPlace(w *workload) []finding {
 	return nil
 }
 
-// status writes a route's status. What is wrong with parentRefs that are not
+// routeStatus writes a route's status. What is wrong with parentRefs that are not
 // ours stands apart from them: in a cluster they may be another controller's.
-func (rt *route) status() *model.Status {
-	st := &model.Status{Origin: rt.obj.Origin, Conditions: rt.stranded()}
+func (r *Resolver) routeStatus(rt *route) *model.Status {
+	st := &model.Status{Origin: rt.obj.Origin}
 	for i, p := range rt.parents {
-		ps := model.ParentStatus{Parent: p.group.service.ref(kindService), Port: p.port, Section: p.section}
+		ps := model.ParentStatus{Parent: p.group.service.ref(kindService), Ref: p.ref, Port: p.port, Section: p.section}
 		ps.Conditions = rt.conditions(p, rt.attached[i])
 		st.Parents = append(st.Parents, ps)
 	}
+	strays := slices.Clone(rt.strays)
+	for i, g := range rt.gates {
+		if !rt.admissions[i].ours {
+			strays = append(strays, finding{reason: reasonNoMatchingParent, message: fmt.Sprintf("parentRefs[%d] names %s: there is none whose GatewayClass is Sluice's", g.ref, g.parent)})
+			continue
+		}
+		ps := model.ParentStatus{Parent: g.parent, Ref: g.ref, Port: g.port, Section: g.section}
+		ps.Conditions = r.gateConditions(rt, rt.admissions[i])
+		st.Parents = append(st.Parents, ps)
+	}
+	slices.SortFunc(st.Parents, func(a, b model.ParentStatus) int { return cmp.Compare(a.Ref, b.Ref) })
+	st.Conditions = stranded(len(st.Parents), strays)
 	return st
 }
 
-// stranded tells of a route that no parentRef brings into force, and of those
-// parentRefs that never will.
-func (rt *route) stranded() []model.Condition {
-	wrong := slices.DeleteFunc(slices.Clone(rt.strays), func(f finding) bool { return f.reason != reasonInvalidKind })
+// gateConditions are a route's conditions for a Gateway or ListenerSet.
+func (r *Resolver) gateConditions(rt *route, a admission) []model.Condition {
+	accepted, conflict := r.admitted(rt, a)
+	cs := []model.Condition{accepted, rt.served.resolvedRefs()}
+	if accepted.Status && len(rt.served.dropped) > 0 {
+		f := merge("Dropped Rule: ", rt.served.dropped)
+		cs = append(cs, f.condition(conditionPartiallyInvalid, true))
+	}
+	if conflict != nil {
+		cs = append(cs, conflict.condition(conditionConflicted, true))
+	}
+	return cs
+}
+
+// admitted returns the Accepted condition for a gate, and when other routes have
+// listeners of it, which.
+func (r *Resolver) admitted(rt *route, a admission) (model.Condition, *finding) {
+	if a.refused != nil {
+		return a.refused.condition(conditionAccepted, false), nil
+	}
+	if rt.served.rejected != nil {
+		return rt.served.rejected.condition(conditionAccepted, false), nil
+	}
+	var conflicts []finding
+	outranked := 0
+	for _, k := range a.listeners {
+		l, lost := r.losers[k][rt]
+		switch {
+		case lost && l.older:
+			conflicts = append(conflicts, finding{reason: reasonOlderRoute, message: fmt.Sprintf("%s takes listener %q: it is older, or first by name", objectAt(l.to), k.name)})
+		case lost:
+			outranked++
+			conflicts = append(conflicts, finding{reason: reasonConflicted, message: fmt.Sprintf("%s has host names of this route on listener %q, and came first: an HTTPRoute and a GRPCRoute cannot share them", objectAt(l.to), k.name)})
+		}
+	}
+	if outranked > 0 && outranked == len(a.listeners) {
+		f := merge("", conflicts)
+		return f.condition(conditionAccepted, false), nil
+	}
+	accepted := rt.served.inForce(len(conflicts) == len(a.listeners))
+	if len(conflicts) == 0 {
+		return accepted, nil
+	}
+	f := merge("", conflicts)
+	return accepted, &f
+}
+
+// inForce is the Accepted condition of a route that is accepted, and says whether
+// others leave it nothing.
+func (c *compiled) inForce(nothing bool) model.Condition {
+	ok := finding{reason: reasonAccepted, message: "the route is in force"}
+	if nothing {
+		ok.message = "the route is valid, but not in force: see Conflicted"
+	}
+	if len(c.notes) > 0 {
+		ok.message += "; " + strings.Join(c.notes, "; ")
+	}
+	return ok.condition(conditionAccepted, true)
+}
+
+// stranded tells of a route that no parentRef brings into force, given how many
+// are ours, and of those parentRefs that never will.
+func stranded(ours int, strays []finding) []model.Condition {
+	wrong := slices.DeleteFunc(slices.Clone(strays), func(f finding) bool { return f.reason != reasonInvalidKind })
 	switch {
-	case len(rt.parents) > 0 && len(wrong) > 0:
+	case ours > 0 && len(wrong) > 0:
 		f := merge("", wrong)
 		return []model.Condition{f.condition(conditionPartiallyInvalid, true)}
-	case len(rt.parents) > 0:
+	case ours > 0:
 		return nil
-	case len(rt.strays) == 0:
-		f := finding{reason: reasonNoMatchingParent, message: "it has no parentRefs: name the Service that it is for"}
+	case len(strays) == 0:
+		f := finding{reason: reasonNoMatchingParent, message: "it has no parentRefs: name the Service or Gateway that it is for"}
 		return []model.Condition{f.condition(conditionAccepted, false)}
 	}
 	if len(wrong) == 0 {
-		wrong = rt.strays
+		wrong = strays
 	}
 	f := merge("", wrong)
 	return []model.Condition{f.condition(conditionAccepted, false)}
@@ -163,7 +253,7 @@ func (rt *route) stranded() []model.Condition {
 
 func (rt *route) conditions(p parent, at attachment) []model.Condition {
 	accepted, conflict := rt.accepted(p, at)
-	cs := []model.Condition{accepted, rt.resolvedRefs()}
+	cs := []model.Condition{accepted, rt.compiled.resolvedRefs()}
 	if accepted.Status && len(rt.compiled.dropped) > 0 {
 		f := merge("Dropped Rule: ", rt.compiled.dropped)
 		cs = append(cs, f.condition(conditionPartiallyInvalid, true))
@@ -188,14 +278,7 @@ func (rt *route) accepted(p parent, at attachment) (model.Condition, *finding) {
 		f := merge("", conflicts)
 		return f.condition(conditionAccepted, false), nil
 	}
-	ok := finding{reason: reasonAccepted, message: "the route is in force"}
-	if len(conflicts) == len(at.ports) {
-		ok.message = "the route is valid, but not in force: see Conflicted"
-	}
-	if len(rt.compiled.notes) > 0 {
-		ok.message += "; " + strings.Join(rt.compiled.notes, "; ")
-	}
-	accepted := ok.condition(conditionAccepted, true)
+	accepted := rt.compiled.inForce(len(conflicts) == len(at.ports))
 	if len(conflicts) == 0 {
 		return accepted, nil
 	}
@@ -222,9 +305,9 @@ func (rt *route) conflicts(p parent, at attachment) (fs []finding, outranked int
 	return fs, outranked
 }
 
-func (rt *route) resolvedRefs() model.Condition {
-	if len(rt.compiled.unresolved) > 0 {
-		f := merge("", rt.compiled.unresolved)
+func (c *compiled) resolvedRefs() model.Condition {
+	if len(c.unresolved) > 0 {
+		f := merge("", c.unresolved)
 		return f.condition(conditionResolvedRefs, false)
 	}
 	ok := finding{reason: reasonResolvedRefs, message: "all references are resolved"}

@@ -26,9 +26,19 @@ type Object struct {
 	KubeObject
 	// Origin is the object's own; its Rule is -1.
 	Origin model.Origin
-	// RuleLines are the 1-based lines where spec.rules[i] start, in order; empty
-	// when the object has no rules, or no file.
+	// RuleLines are the 1-based lines where spec.rules[i], or spec.listeners[i] of
+	// an object that has those, start, in order; empty when the object has
+	// neither, or no file.
 	RuleLines []int
+}
+
+// ListenerOrigin is the provenance of listener i of the object.
+func (o *Object) ListenerOrigin(i int) model.Origin {
+	or := o.Origin
+	if i < len(o.RuleLines) {
+		or.Line = o.RuleLines[i]
+	}
+	return or
 }
 
 // RuleOrigin is the provenance of rule i of the object; name may be empty.

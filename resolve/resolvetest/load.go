@@ -8,6 +8,7 @@ package resolvetest
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -27,7 +28,9 @@ import (
 type Objects = map[model.ObjectRef]*source.Object
 
 // Parse reads the YAML documents of one file. A document with nothing but
-// "deleted: true" besides kind and metadata stands for an object that is gone.
+// "deleted: true" besides kind and metadata stands for an object that is gone. The
+// objects of a file whose name begins with "cluster" have no file, as if they
+// had come from an API server.
 func Parse(file string, text []byte) (Objects, error) {
 	out := Objects{}
 	line := 1
@@ -62,8 +65,28 @@ func kinds(kind string) source.KubeObject {
 		return &gatewayv1.TCPRoute{}
 	case "UDPRoute":
 		return &gatewayv1.UDPRoute{}
+	case "TLSRoute":
+		return &gatewayv1.TLSRoute{}
+	case "GatewayClass":
+		return &gatewayv1.GatewayClass{}
+	case "Gateway":
+		return &gatewayv1.Gateway{}
+	case "ListenerSet":
+		return &gatewayv1.ListenerSet{}
+	case "ReferenceGrant":
+		return &gatewayv1.ReferenceGrant{}
+	case "BackendTLSPolicy":
+		return &gatewayv1.BackendTLSPolicy{}
+	case "Secret":
+		return &corev1.Secret{}
+	case "ConfigMap":
+		return &corev1.ConfigMap{}
+	case "Namespace":
+		return &corev1.Namespace{}
 	case "Workload":
 		return &v1alpha1.Workload{}
+	case "AddressPool":
+		return &v1alpha1.AddressPool{}
 	}
 	return nil
 }
@@ -80,8 +103,11 @@ func add(out Objects, file string, line int, doc []byte) error {
 	if head.Kind == "" {
 		return nil
 	}
-	if head.Metadata.Namespace == "" {
-		head.Metadata.Namespace = "default"
+	switch head.Kind {
+	case "GatewayClass", "Namespace", "AddressPool":
+		head.Metadata.Namespace = ""
+	default:
+		head.Metadata.Namespace = cmp.Or(head.Metadata.Namespace, "default")
 	}
 	ref := model.ObjectRef{Kind: head.Kind, Namespace: head.Metadata.Namespace, Name: head.Metadata.Name}
 	if head.Deleted {
@@ -96,6 +122,12 @@ func add(out Objects, file string, line int, doc []byte) error {
 		return fmt.Errorf("line %d: %w", line, err)
 	}
 	obj.SetNamespace(ref.Namespace)
+	if err := fillCredentials(obj); err != nil {
+		return err
+	}
+	if strings.HasPrefix(file, "cluster") { // as read from an API server
+		file = ""
+	}
 	first, rules := lines(doc)
 	for i := range rules {
 		rules[i] += line - 1
@@ -108,14 +140,16 @@ func add(out Objects, file string, line int, doc []byte) error {
 	return nil
 }
 
-// lines returns the lines in a document where its object and its rules start.
+// lines returns the lines in a document where its object and its rules, or
+// listeners, start.
 func lines(doc []byte) (first int, rules []int) {
 	var root yamlv3.Node
 	if yamlv3.Unmarshal(doc, &root) != nil || len(root.Content) == 0 {
 		return 1, nil
 	}
 	top := root.Content[0]
-	if list := child(child(top, "spec"), "rules"); list != nil {
+	spec := child(top, "spec")
+	if list := cmp.Or(child(spec, "rules"), child(spec, "listeners")); list != nil {
 		for _, item := range list.Content {
 			rules = append(rules, item.Line)
 		}

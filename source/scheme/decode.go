@@ -168,9 +168,10 @@ func (d *Decoder) identified(it *Item, u unstructured, root *syntax.Node) {
 	d.check(it)
 }
 
-// ruleLines are the lines where spec.rules[i] start.
+// ruleLines are the lines where spec.rules[i], or else spec.listeners[i], start.
 func ruleLines(root *syntax.Node) []int {
-	rules := syntax.Child(syntax.Child(root, "spec"), "rules")
+	spec := syntax.Child(root, "spec")
+	rules := cmp.Or(syntax.Child(spec, "rules"), syntax.Child(spec, "listeners"))
 	if rules == nil {
 		return nil
 	}

@@ -1,0 +1,120 @@
+package resolve
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/model"
+)
+
+// readReach settles the addresses of a gateway: those that its controller wrote
+// into the status, or without a controller those that it asks for.
+func (u *round) readReach(f *frame) {
+	g := f.gateway
+	r := &f.reach
+	var asked []string
+	for _, a := range g.spec.Addresses {
+		switch kind := deref(a.Type, gatewayv1.IPAddressType); {
+		case kind != gatewayv1.IPAddressType:
+			r.unsupported = &finding{reason: string(gatewayv1.GatewayReasonUnsupportedAddress), message: fmt.Sprintf("addresses of type %s are not supported: IPAddress is", kind)}
+		case a.Value != "":
+			asked = append(asked, a.Value)
+		}
+	}
+	if g.standalone() {
+		r.known = true
+		for _, text := range asked {
+			r.add(text, true)
+		}
+		r.known = len(asked) == 0 || len(r.addresses) > 0
+	} else {
+		u.assigned(r, g, asked)
+	}
+	slices.SortFunc(r.addresses, netip.Addr.Compare)
+	r.addresses = slices.Compact(r.addresses)
+}
+
+// add adds an address; one that is none is told of when it was asked for.
+func (r *reach) add(text string, asked bool) {
+	a, err := netip.ParseAddr(text)
+	if err == nil && a.Zone() == "" && usableVIP(a.Unmap()) {
+		r.addresses = append(r.addresses, a.Unmap())
+		return
+	}
+	if asked && r.unusable == nil {
+		r.unusable = notUsable("%q is not a unicast IP address", text)
+	}
+}
+
+func notUsable(format string, args ...any) *finding {
+	return &finding{reason: string(gatewayv1.GatewayReasonAddressNotUsable), message: fmt.Sprintf(format, args...)}
+}
+
+// assigned reads the addresses that a controller wrote.
+func (u *round) assigned(r *reach, g *gateway, asked []string) {
+	has := set[string]{}
+	for _, a := range g.addresses {
+		has.add(a.Value)
+		if deref(a.Type, gatewayv1.IPAddressType) == gatewayv1.IPAddressType {
+			r.add(a.Value, false)
+		}
+	}
+	r.known = len(g.addresses) > 0
+	for _, text := range asked {
+		if _, err := netip.ParseAddr(text); err != nil {
+			r.unusable = notUsable("%q is not an IP address", text)
+			return
+		}
+		if !has.has(text) && r.known {
+			r.unusable = notUsable("address %s is not the Gateway's: it is not in a pool, belongs to another, or the load balancer does not give it", text)
+			return
+		}
+	}
+	if !r.known {
+		r.unusable = &finding{reason: string(gatewayv1.GatewayReasonAddressNotAssigned), message: "no address is assigned yet"}
+		if len(asked) > 0 {
+			r.unusable = notUsable("none of the addresses asked for is assigned: they are not in a pool, belong to others, or the load balancer does not give them")
+		}
+	}
+}
+
+// gatewayOf names the gateway for which a Service stands before the nodes.
+func gatewayOf(svc *corev1.Service) (name, bool) {
+	gw := svc.Labels[gatewayv1.GatewayNameLabelKey]
+	return name{svc.Namespace, gw}, gw != "" && svc.Spec.Type == corev1.ServiceTypeLoadBalancer
+}
+
+// targetsOf reads the ports at which such a Service dials the nodes.
+func targetsOf(svc *corev1.Service) map[portKey]uint16 {
+	targets := map[portKey]uint16{}
+	for _, p := range svc.Spec.Ports {
+		k := portKey{uint16(p.Port), model.TCP}
+		if p.Protocol == corev1.ProtocolUDP {
+			k.protocol = model.UDP
+		}
+		if p.TargetPort.Type == intstr.Int && p.TargetPort.IntVal > 0 && p.TargetPort.IntVal < 1<<16 {
+			targets[k] = uint16(p.TargetPort.IntVal)
+		}
+	}
+	return targets
+}
+
+// target returns the port at which a load balancer dials the nodes for a
+// gateway's port; zero when there is none.
+func (r *Resolver) target(k model.PortKey) uint16 {
+	var first *service
+	for n := range r.balancers[name{k.Gateway.Namespace, k.Gateway.Name}] {
+		if s := r.services[n]; first == nil || s.compare(first.seniority) < 0 {
+			first = s
+		}
+	}
+	if first == nil {
+		return 0
+	}
+	return first.targets[portKey{k.Port, k.Protocol}]
+}

@@ -1,0 +1,115 @@
+package resolve
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/model"
+)
+
+// layer tells which listeners may share a port: connections of one layer can be
+// told apart by host names, those of two layers cannot.
+type layer int
+
+const (
+	plainLayer layer = iota // HTTP, by the Host header
+	tlsLayer                // HTTPS and TLS, by the server name
+	rawLayer                // TCP or UDP: nothing tells connections apart
+)
+
+func (l *listener) layer() layer {
+	switch {
+	case l.protocol == gatewayv1.HTTPProtocolType:
+		return plainLayer
+	case l.secure():
+		return tlsLayer
+	}
+	return rawLayer
+}
+
+// claimKey is what only one listener of a gateway can have.
+type claimKey struct {
+	port   model.PortKey
+	domain string
+}
+
+// claims are the ports and host names of a gateway that are taken.
+type claims struct {
+	layers map[model.PortKey]map[layer]*listener
+	names  map[claimKey][]*listener
+}
+
+func newClaims(ls ...*listener) *claims {
+	c := &claims{map[model.PortKey]map[layer]*listener{}, map[claimKey][]*listener{}}
+	for _, l := range ls {
+		c.add(l)
+	}
+	return c
+}
+
+// settleConflicts refuses listeners that cannot be told from others. Within one
+// Gateway or ListenerSet neither of two such listeners is served; between them
+// the earlier one is: the Gateway's, then those of the older ListenerSet.
+func settleConflicts(units [][]*listener) {
+	taken := newClaims()
+	for _, unit := range units {
+		unit = slices.DeleteFunc(slices.Clone(unit), func(l *listener) bool { return l.refused != nil })
+		own := newClaims(unit...)
+		for _, l := range unit {
+			if other := cmp.Or(own.against(l), taken.against(l)); other != nil {
+				l.conflict(other)
+			}
+		}
+		for _, l := range unit {
+			if !l.conflicted {
+				taken.add(l)
+			}
+		}
+	}
+}
+
+// against returns another listener that this one cannot be told from.
+func (c *claims) against(l *listener) *listener {
+	for _, other := range []layer{plainLayer, tlsLayer, rawLayer} {
+		if o := c.layers[l.portKey()][other]; o != nil && other != l.layer() {
+			return o
+		}
+	}
+	for _, o := range c.names[claimKey{l.portKey(), l.domain}] {
+		if o != l {
+			return o
+		}
+	}
+	return nil
+}
+
+func (c *claims) add(l *listener) {
+	k := l.portKey()
+	if c.layers[k] == nil {
+		c.layers[k] = map[layer]*listener{}
+	}
+	if c.layers[k][l.layer()] == nil {
+		c.layers[k][l.layer()] = l
+	}
+	n := claimKey{k, l.domain}
+	c.names[n] = append(c.names[n], l)
+}
+
+// conflict refuses a listener because of another.
+func (l *listener) conflict(other *listener) {
+	l.conflicted = true
+	who := fmt.Sprintf("listener %q", other.name)
+	if other.parent != l.parent {
+		who += " of " + other.parent.String()
+	}
+	if other.layer() != l.layer() || l.layer() == rawLayer {
+		l.refused = &finding{reason: string(gatewayv1.ListenerReasonProtocolConflict), message: fmt.Sprintf(
+			"port %d cannot serve protocol %s beside the %s of %s", l.port, l.protocol, other.protocol, who)}
+		return
+	}
+	l.refused = &finding{reason: string(gatewayv1.ListenerReasonHostnameConflict), message: fmt.Sprintf(
+		"%s has host name %s on port %d as well", who, l.domain, l.port)}
+}

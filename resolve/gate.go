@@ -1,0 +1,314 @@
+package resolve
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/hostname"
+)
+
+// gate is a parentRef that names a Gateway or a ListenerSet.
+type gate struct {
+	ref     int // its index among the parentRefs
+	parent  model.ObjectRef
+	port    uint16 // zero: all
+	section string // the listener's name; empty: all
+}
+
+// admission is what a gate came to.
+type admission struct {
+	ours      bool
+	refused   *finding
+	listeners []listenerKey
+}
+
+// domains are those that a route has on a listener, each with the most specific
+// of the route's own host names that it comes from.
+type domains map[string]string
+
+// enter decides on which listeners of a parent a route is.
+func (r *Resolver) enter(g gate, rt *route) (admission, map[listenerKey]domains) {
+	p := r.parentAt[g.parent]
+	if p == nil {
+		return admission{}, nil
+	}
+	a := admission{ours: true}
+	if p.refused != nil {
+		a.refused = &finding{reason: reasonNoMatchingParent, message: fmt.Sprintf("%s is not attached to its Gateway: %s", p.ref, p.refused.message)}
+		return a, nil
+	}
+	in := map[listenerKey]domains{}
+	named, open := false, false
+	for _, l := range p.listeners {
+		if g.port != 0 && g.port != l.port || g.section != "" && g.section != l.name {
+			continue
+		}
+		named = true
+		if !slices.Contains(l.kinds, rt.ref.Kind) || !r.admits(l.doorway, l.parent.Namespace, rt.ref.Namespace) {
+			continue
+		}
+		open = true
+		if ds := rt.domainsOn(l); len(ds) > 0 {
+			in[l.listenerKey] = ds
+			a.listeners = append(a.listeners, l.listenerKey)
+		}
+	}
+	switch {
+	case !named:
+		a.refused = &finding{reason: reasonNoMatchingParent, message: fmt.Sprintf("%s has no listener %s", p.ref, parent{port: g.port, section: g.section}.wish())}
+	case !open:
+		a.refused = &finding{reason: string(gatewayv1.RouteReasonNotAllowedByListeners), message: fmt.Sprintf("no listener of %s lets %ss of namespace %s in: see allowedRoutes", p.ref, rt.ref.Kind, rt.ref.Namespace)}
+	case len(in) == 0:
+		a.refused = &finding{reason: string(gatewayv1.RouteReasonNoMatchingListenerHostname), message: fmt.Sprintf("none of the route's hostnames is one of a listener's of %s", p.ref)}
+	}
+	return a, in
+}
+
+// domainsOn intersects the route's host names with a listener's.
+func (rt *route) domainsOn(l *listener) domains {
+	if l.layer() == rawLayer {
+		return domains{hostname.Any: hostname.Any}
+	}
+	if len(rt.hostnames) == 0 {
+		return domains{l.domain: hostname.Any}
+	}
+	ds := domains{}
+	for _, h := range rt.hostnames {
+		d, ok := hostname.Intersect(l.domain, h)
+		if !ok {
+			continue
+		}
+		if was, twice := ds[d]; !twice || hostname.Compare(h, was) < 0 {
+			ds[d] = h
+		}
+	}
+	return ds
+}
+
+// enterGates attaches a route to gateways anew, and marks what that touches.
+func (u *round) enterGates(rt *route) {
+	in := map[listenerKey]domains{}
+	rt.admissions = rt.admissions[:0]
+	for _, g := range rt.gates {
+		a, ds := u.enter(g, rt)
+		rt.admissions = append(rt.admissions, a)
+		if rt.served.rejected == nil {
+			maps.Copy(in, ds)
+		}
+	}
+	u.moveGuest(rt, in)
+}
+
+// moveGuest changes the listeners and domains that a route has. All its domains
+// are marked, those that it keeps too: what the route says there may be new.
+func (u *round) moveGuest(rt *route, in map[listenerKey]domains) {
+	for k, ds := range rt.domains {
+		u.touchDomains(k, ds)
+		if maps.Equal(ds, in[k]) && in[k] != nil {
+			continue
+		}
+		u.guests.remove(k, rt)
+		u.count(k, rt, -1)
+		for d := range ds {
+			u.buckets.remove(bucket{k, d}, rt)
+		}
+		u.settle.add(k)
+		u.report.add(k.parent)
+	}
+	for k, ds := range in {
+		if maps.Equal(ds, rt.domains[k]) && rt.domains[k] != nil {
+			continue
+		}
+		u.guests.add(k, rt)
+		u.count(k, rt, 1)
+		for d := range ds {
+			u.buckets.add(bucket{k, d}, rt)
+		}
+		u.touchDomains(k, ds)
+		u.settle.add(k)
+		u.report.add(k.parent)
+	}
+	rt.domains = in
+	u.touchAncestors(rt)
+}
+
+// bucket is one domain of one listener: the routes in it are merged.
+type bucket struct {
+	listener listenerKey
+	domain   string
+}
+
+// touchDomains marks what is made of a listener's domains.
+func (u *round) touchDomains(k listenerKey, ds domains) {
+	l := u.listenerAt[k]
+	if l == nil {
+		return // its port's hosts are marked as a whole
+	}
+	if !l.byHost() {
+		u.portsTouched.add(l.gateway)
+		return
+	}
+	for d := range ds {
+		u.hostsTouched.add(l.hostKey(d))
+	}
+}
+
+// settleListeners decides which of the routes of the marked listeners are left
+// out because of others.
+func (u *round) settleListeners() {
+	for k := range u.settle {
+		was, now := u.losers[k], u.losersOn(k)
+		if len(now) > 0 {
+			u.losers[k] = now
+		} else {
+			delete(u.losers, k)
+		}
+		for rt := range was {
+			if was[rt] != now[rt] {
+				u.touchLoser(k, rt)
+			}
+		}
+		for rt := range now {
+			if was[rt] != now[rt] {
+				u.touchLoser(k, rt)
+			}
+		}
+	}
+}
+
+func (u *round) touchLoser(k listenerKey, rt *route) {
+	u.touchDomains(k, rt.domains[k])
+	u.report.add(rt.ref)
+	u.report.add(k.parent)
+	u.touchAncestors(rt)
+}
+
+// losersOn finds the routes of a listener that others shut out.
+func (r *Resolver) losersOn(k listenerKey) map[*route]loss {
+	guests, ranks := r.guests[k], r.ranks[k]
+	switch {
+	case ranks[rankHTTP] > 0 && ranks[rankGRPC] > 0:
+		return mixed(k, bySeniority(guests))
+	case len(guests) > 1 && ranks[rankHTTP]+ranks[rankGRPC] == 0:
+		return r.later(k, guests)
+	}
+	return nil
+}
+
+// rankCount counts the routes on a listener by their kinds.
+type rankCount [rankGRPC + 1]int
+
+func (u *round) count(k listenerKey, rt *route, by int) {
+	c := u.ranks[k]
+	if c[rt.rank] += by; c == (rankCount{}) {
+		delete(u.ranks, k)
+	} else {
+		u.ranks[k] = c
+	}
+}
+
+func bySeniority(guests set[*route]) []*route {
+	rts := slices.Collect(maps.Keys(guests))
+	slices.SortFunc(rts, (*route).senior)
+	return rts
+}
+
+// mixed lets of HTTPRoutes and GRPCRoutes whose host names intersect only the
+// older ones in.
+func mixed(k listenerKey, rts []*route) map[*route]loss {
+	lost := map[*route]loss{}
+	in := map[routeRank]*occupied{rankHTTP: newOccupied(), rankGRPC: newOccupied()}
+	for _, rt := range rts {
+		other := in[rankHTTP]
+		if rt.rank == rankHTTP {
+			other = in[rankGRPC]
+		}
+		if o := other.meets(rt.domains[k]); o != nil {
+			lost[rt] = loss{to: o.obj.Origin}
+			continue
+		}
+		in[rt.rank].add(rt, rt.domains[k])
+	}
+	return lost
+}
+
+// occupied are the domains that some routes have.
+type occupied struct {
+	exactly map[string]*route
+	// below holds the first route with a domain that the key covers.
+	below map[string]*route
+}
+
+func newOccupied() *occupied { return &occupied{map[string]*route{}, map[string]*route{}} }
+
+func (o *occupied) add(rt *route, ds domains) {
+	for d := range ds {
+		if o.exactly[d] == nil {
+			o.exactly[d] = rt
+		}
+		for w := range hostname.Wider(d) {
+			if o.below[w] == nil {
+				o.below[w] = rt
+			}
+		}
+	}
+}
+
+// meets returns the oldest route whose domains intersect with others.
+func (o *occupied) meets(ds domains) *route {
+	var first *route
+	consider := func(rt *route) {
+		if rt != nil && (first == nil || rt.senior(first) < 0) {
+			first = rt
+		}
+	}
+	for d := range ds {
+		consider(o.below[d])
+		for w := range hostname.Wider(d) {
+			consider(o.exactly[w])
+		}
+	}
+	return first
+}
+
+// later finds the routes that come second in each of their domains: connections
+// cannot be told apart further, so the first takes them all.
+func (r *Resolver) later(k listenerKey, guests set[*route]) map[*route]loss {
+	lost := map[*route]loss{}
+	for rt := range guests {
+		var to *route
+		for d := range rt.domains[k] {
+			if to = r.first(bucket{k, d}); to == rt {
+				break
+			}
+		}
+		if to != rt {
+			lost[rt] = loss{to: to.obj.Origin, older: true}
+		}
+	}
+	return lost
+}
+
+// first returns the route that takes a bucket's connections.
+func (r *Resolver) first(b bucket) *route {
+	var first *route
+	for rt := range r.buckets[b] {
+		if first == nil || rt.beats(first, b) {
+			first = rt
+		}
+	}
+	return first
+}
+
+// beats reports whether a route goes before another in a bucket: the one with the
+// more specific host name, then the older.
+func (rt *route) beats(o *route, b bucket) bool {
+	if c := hostname.Compare(rt.domains[b.listener][b.domain], o.domains[b.listener][b.domain]); c != 0 {
+		return c < 0
+	}
+	return rt.senior(o) < 0
+}

@@ -1,0 +1,200 @@
+package resolve
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/model"
+)
+
+// gatewayStatus is the status of a Gateway of ours; nil for others. A Gateway
+// from a file whose class is not ours is told so, as nobody else is there to.
+func (r *Resolver) gatewayStatus(n name) *model.Status {
+	f := r.frames[n]
+	if f == nil {
+		g := r.gateways[n]
+		if g == nil || !g.standalone() {
+			return nil
+		}
+		wrong := finding{reason: string(gatewayv1.GatewayReasonPending), message: fmt.Sprintf("there is no GatewayClass %q with controllerName %s", g.spec.GatewayClassName, ControllerName)}
+		return &model.Status{Origin: g.obj.Origin, Conditions: []model.Condition{wrong.condition(conditionAccepted, false)}}
+	}
+	st := &model.Status{Origin: f.origin, Listeners: r.listenerStatuses(f, f.parents[0]), AttachedListenerSets: f.attached}
+	accepted := f.accepted()
+	st.Conditions = []model.Condition{accepted, f.programmed(accepted, f.listeners), f.resolvedRefs()}
+	if f.insecure {
+		warn := finding{reason: string(gatewayv1.GatewayReasonConfigurationChanged), message: "clients are let in without a valid certificate: validation mode AllowInsecureFallback"}
+		st.Conditions = append(st.Conditions, warn.condition(conditionInsecureFrontend, true))
+	}
+	return st
+}
+
+func (f *frame) accepted() model.Condition {
+	if f.refused != nil {
+		return f.refused.condition(conditionAccepted, false)
+	}
+	ok := finding{reason: reasonAccepted, message: "the Gateway is valid"}
+	if bad := invalidNames(f.parents[0].listeners); bad != "" {
+		ok = finding{reason: reasonListenersNotValid, message: "the Gateway is valid but for listeners " + bad + ": see their conditions"}
+	}
+	return ok.condition(conditionAccepted, true)
+}
+
+// invalidNames lists the listeners that are not accepted.
+func invalidNames(ls []*listener) string {
+	var bad []string
+	for _, l := range ls {
+		if l.refused != nil {
+			bad = append(bad, l.name)
+		}
+	}
+	return strings.Join(bad, ", ")
+}
+
+// programmed says whether something is served, and can be dialled.
+func (f *frame) programmed(accepted model.Condition, ls []*listener) model.Condition {
+	switch {
+	case !accepted.Status:
+		wrong := finding{reason: reasonInvalid, message: "it is not accepted: " + accepted.Message}
+		return wrong.condition(conditionProgrammed, false)
+	case f.reach.unusable != nil:
+		return f.reach.unusable.condition(conditionProgrammed, false)
+	case !slices.ContainsFunc(ls, (*listener).sound):
+		wrong := finding{reason: reasonInvalid, message: "no listener has what it needs: see their conditions"}
+		return wrong.condition(conditionProgrammed, false)
+	}
+	ok := finding{reason: reasonProgrammed, message: "listeners are served"}
+	return ok.condition(conditionProgrammed, true)
+}
+
+func (f *frame) resolvedRefs() model.Condition {
+	if f.unresolved != nil {
+		return f.unresolved.condition(conditionResolvedRefs, false)
+	}
+	var bad []string
+	for _, l := range f.parents[0].listeners {
+		if len(l.unresolved) > 0 {
+			bad = append(bad, l.name)
+		}
+	}
+	if len(bad) > 0 {
+		wrong := finding{reason: string(gatewayv1.GatewayReasonListenersNotResolved), message: "references of listeners " + strings.Join(bad, ", ") + " lead nowhere: see their conditions"}
+		return wrong.condition(conditionResolvedRefs, false)
+	}
+	ok := finding{reason: reasonResolvedRefs, message: "all references are resolved"}
+	return ok.condition(conditionResolvedRefs, true)
+}
+
+// listenerSetStatus is the status of a ListenerSet of a Gateway of ours.
+func (r *Resolver) listenerSetStatus(n name) *model.Status {
+	s := r.listenerSets[n]
+	if s == nil {
+		return nil
+	}
+	p := r.parentAt[n.ref(kindListenerSet)]
+	f := r.frames[s.gateway]
+	if p == nil || f == nil {
+		return nil
+	}
+	accepted := p.accepted(f)
+	return &model.Status{
+		Origin: p.origin, Listeners: r.listenerStatuses(f, p),
+		Conditions: []model.Condition{accepted, p.programmed(f, accepted)},
+	}
+}
+
+// accepted says whether a ListenerSet has a place in its Gateway.
+func (p *parentFrame) accepted(f *frame) model.Condition {
+	switch {
+	case p.refused != nil:
+		return p.refused.condition(conditionAccepted, false)
+	case f.refused != nil && f.refused.reason != reasonListenersNotValid:
+		wrong := finding{reason: string(gatewayv1.ListenerSetReasonParentNotAccepted), message: f.gateway.ref.String() + " is not accepted: " + f.refused.message}
+		return wrong.condition(conditionAccepted, false)
+	case !slices.ContainsFunc(p.listeners, (*listener).sound):
+		wrong := finding{reason: reasonListenersNotValid, message: "no listener is valid and has what it needs: see their conditions"}
+		return wrong.condition(conditionAccepted, false)
+	}
+	ok := finding{reason: reasonAccepted, message: "the ListenerSet belongs to " + f.gateway.ref.String()}
+	if bad := invalidNames(p.listeners); bad != "" {
+		ok = finding{reason: reasonListenersNotValid, message: ok.message + ", but for listeners " + bad + ": see their conditions"}
+	}
+	return ok.condition(conditionAccepted, true)
+}
+
+func (p *parentFrame) programmed(f *frame, accepted model.Condition) model.Condition {
+	if !accepted.Status {
+		wrong := finding{reason: accepted.Reason, message: "it is not accepted: " + accepted.Message}
+		return wrong.condition(conditionProgrammed, false)
+	}
+	if c := f.programmed(f.accepted(), f.listeners); !c.Status {
+		wrong := finding{reason: "ParentNotProgrammed", message: f.gateway.ref.String() + ": " + c.Message}
+		return wrong.condition(conditionProgrammed, false)
+	}
+	ok := finding{reason: reasonProgrammed, message: "listeners are served"}
+	return ok.condition(conditionProgrammed, true)
+}
+
+func (r *Resolver) listenerStatuses(f *frame, p *parentFrame) []model.ListenerStatus {
+	out := make([]model.ListenerStatus, len(p.listeners))
+	for i, l := range p.listeners {
+		out[i] = model.ListenerStatus{Name: l.name, Kinds: l.kinds, AttachedRoutes: r.attachedTo(l.listenerKey), Conditions: l.conditions(f)}
+	}
+	return out
+}
+
+// attachedTo counts the routes that are accepted on a listener.
+func (r *Resolver) attachedTo(k listenerKey) int32 {
+	n := len(r.guests[k])
+	for _, l := range r.losers[k] {
+		if !l.older {
+			n--
+		}
+	}
+	return int32(n)
+}
+
+func (l *listener) conditions(f *frame) []model.Condition {
+	var cs []model.Condition
+	if l.refused != nil {
+		cs = append(cs, l.refused.condition(conditionAccepted, false))
+	} else {
+		ok := finding{reason: reasonAccepted, message: "the listener is valid"}
+		cs = append(cs, ok.condition(conditionAccepted, true))
+	}
+	cs = append(cs, l.programmed(f))
+	if len(l.unresolved) > 0 {
+		wrong := merge("", l.unresolved)
+		cs = append(cs, wrong.condition(conditionResolvedRefs, false))
+	} else {
+		ok := finding{reason: reasonResolvedRefs, message: "all references are resolved"}
+		cs = append(cs, ok.condition(conditionResolvedRefs, true))
+	}
+	if l.conflicted {
+		cs = append(cs, l.refused.condition(conditionConflicted, true))
+	}
+	return cs
+}
+
+func (l *listener) programmed(f *frame) model.Condition {
+	var wrong finding
+	switch {
+	case l.conflicted:
+		wrong = *l.refused
+	case l.refused != nil:
+		wrong = finding{reason: reasonInvalid, message: "it is not accepted: " + l.refused.message}
+	case l.useless:
+		wrong = finding{reason: reasonInvalid, message: "it has nothing to serve with: see ResolvedRefs"}
+	case f.refused != nil:
+		wrong = finding{reason: reasonInvalid, message: f.gateway.ref.String() + " is not accepted: " + f.refused.message}
+	case !f.reach.known:
+		wrong = finding{reason: string(gatewayv1.ListenerReasonPending), message: f.reach.unusable.message}
+	default:
+		ok := finding{reason: reasonProgrammed, message: "the listener is served"}
+		return ok.condition(conditionProgrammed, true)
+	}
+	return wrong.condition(conditionProgrammed, false)
+}

@@ -1,0 +1,190 @@
+package resolve
+
+import (
+	"reflect"
+	"slices"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/hostname"
+)
+
+// maxMisdirected bounds how many listeners of a port each other one knows by
+// name. With more, every foreign name counts as another listener's: to name them
+// all would cost the square of their number.
+const maxMisdirected = 128
+
+// owner returns the listener of a port that a domain belongs to: the most
+// specific one.
+func (p *portFrame) owner(domain string) *listener {
+	for d := range hostname.Wider(domain) {
+		if l := p.byDomain[d]; l != nil {
+			return l
+		}
+	}
+	return nil
+}
+
+// touchHosts marks the hosts of the ports that are not the same in two frames.
+func (u *round) touchHosts(before, after *frame) {
+	var was, is map[model.PortKey]*portFrame
+	if before != nil {
+		was = before.ports
+	}
+	if after != nil {
+		is = after.ports
+	}
+	for k, p := range was {
+		if !samePort(p, is[k]) {
+			for h := range u.hostsAt[k] {
+				u.hostsTouched.add(h)
+			}
+		}
+	}
+	for k, p := range is {
+		if !samePort(p, was[k]) {
+			u.touchPort(p)
+		}
+	}
+}
+
+func samePort(a, b *portFrame) bool {
+	return a != nil && b != nil && slices.EqualFunc(a.listeners, b.listeners, func(x, y *listener) bool {
+		return x.listenerKey == y.listenerKey && x.origin == y.origin && x.same(y)
+	})
+}
+
+// touchPort marks all that a port may serve.
+func (u *round) touchPort(p *portFrame) {
+	for _, l := range p.listeners {
+		if !l.byHost() {
+			continue
+		}
+		u.hostsTouched.add(l.hostKey(l.domain))
+		for rt := range u.guests[l.listenerKey] {
+			u.touchDomains(l.listenerKey, rt.domains[l.listenerKey])
+		}
+		if !l.secure() {
+			continue
+		}
+		for _, d := range p.foreign(l) {
+			u.hostsTouched.add(l.hostKey(d))
+		}
+	}
+}
+
+// foreign lists the domains that requests on a listener's connections must not
+// have, as they belong to other listeners of the port.
+func (p *portFrame) foreign(l *listener) []string {
+	if len(p.listeners) > maxMisdirected && l.domain != hostname.Any {
+		return append(p.within(l), hostname.Any)
+	}
+	var ds []string
+	for _, o := range p.listeners {
+		if o != l {
+			ds = append(ds, o.domain)
+		}
+	}
+	return ds
+}
+
+// within lists the domains of other listeners that a listener's own covers.
+func (p *portFrame) within(l *listener) []string {
+	var ds []string
+	for _, o := range p.listeners {
+		if o != l && hostname.Covers(l.domain, o.domain) {
+			ds = append(ds, o.domain)
+		}
+	}
+	return ds
+}
+
+// updateHosts makes the marked hosts.
+func (u *round) updateHosts() {
+	for k := range u.hostsTouched {
+		h := u.makeHost(k)
+		was := u.made.Hosts[k]
+		switch {
+		case h == nil && was != nil:
+			u.delta.Hosts[k] = nil
+			u.hostsAt.remove(k.Port, k)
+		case h != nil && (was == nil || !reflect.DeepEqual(was, h)):
+			u.delta.Hosts[k] = h
+			u.hostsAt.add(k.Port, k)
+		}
+	}
+}
+
+// makeHost makes what becomes of one domain on one chain of a gateway's port;
+// nil when there is nothing to say of it.
+func (r *Resolver) makeHost(k model.HostKey) *model.Host {
+	f := r.frames[name{k.Port.Gateway.Namespace, k.Port.Gateway.Name}]
+	if f == nil || f.ports[k.Port] == nil {
+		return nil
+	}
+	p := f.ports[k.Port]
+	chain := p.byChain[k.Chain]
+	if chain == nil || !chain.byHost() {
+		return nil
+	}
+	owner := p.owner(k.Domain)
+	if owner != nil && (owner == chain || k.Chain == plainChain) {
+		return r.ownHost(k, owner)
+	}
+	if k.Chain == plainChain {
+		return nil
+	}
+	if other := p.byDomain[k.Domain]; other != nil && slices.Contains(p.foreign(chain), k.Domain) {
+		return &model.Host{Key: k, Misdirected: true, Origin: other.origin}
+	}
+	if owner == nil && k.Domain == hostname.Any && len(p.listeners) > maxMisdirected {
+		return &model.Host{Key: k, Misdirected: true, Origin: chain.origin}
+	}
+	return nil
+}
+
+// ownHost makes a host of the listener that the domain belongs to. A listener's
+// own domain always has one, so that requests never fall to a wider listener.
+func (r *Resolver) ownHost(k model.HostKey, l *listener) *model.Host {
+	h := &model.Host{Key: k, Origin: l.origin}
+	b := bucket{l.listenerKey, k.Domain}
+	var rts []*route
+	for rt := range r.buckets[b] {
+		if _, lost := r.losers[l.listenerKey][rt]; !lost {
+			rts = append(rts, rt)
+		}
+	}
+	if len(rts) == 0 {
+		if l.domain != k.Domain {
+			return nil
+		}
+		return h
+	}
+	slices.SortFunc(rts, func(a, b *route) int { return a.compare(b.seniority) })
+	h.HTTP = &model.HTTPRouting{
+		GRPC:    !slices.ContainsFunc(rts, func(rt *route) bool { return rt.rank != rankGRPC }),
+		Entries: onPort(mergeBucket(b, rts), dialled{l.port, l.secure()}),
+	}
+	return h
+}
+
+// mergeBucket merges the routes of a bucket: those with the more specific host
+// names of their own first, then in order of precedence.
+func mergeBucket(b bucket, rts []*route) []entry {
+	if len(rts) == 1 {
+		return rts[0].served.entries
+	}
+	n := 0
+	for _, rt := range rts {
+		n += len(rt.served.entries)
+	}
+	all := make([]entry, 0, n)
+	for _, rt := range rts {
+		host := rt.domains[b.listener][b.domain]
+		for _, e := range rt.served.entries {
+			e.host = host
+			all = append(all, e)
+		}
+	}
+	sortEntries(all)
+	return all
+}

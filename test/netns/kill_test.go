@@ -1,9 +1,9 @@
 package netns
 
 import (
-	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -213,12 +213,9 @@ func TestKillBoth(t *testing.T) {
 func TestSecondSluice(t *testing.T) {
 	t.Parallel()
 	w := ownWorld(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	out, err := w.CLI(ctx, "run", "-f", w.Folder.Dir, "--envoy", w.Programs.Envoy, "--run-dir", w.RunDir,
-		"--state-dir", w.StateDir, "--bpffs", w.BPFFS, "--cgroup-root", w.CgroupRoot)
-	if err == nil || ctx.Err() != nil {
-		t.Errorf("a second sluice ran: %v\n%s", err, out)
+	err := w.failedRun(t, w.Programs.Envoy)
+	if want := "another sluice runs with " + w.RunDir + ": stop it, or choose another --run-dir"; !strings.Contains(err.Error(), want) {
+		t.Errorf("a second sluice says %q, want %q", err, want)
 	}
 	if err := w.settle(); err != nil {
 		t.Error(err)

@@ -1,5 +1,5 @@
-// Package agent wires one node: source, resolve, netns, xds and redirect, in an
-// order in which nothing drops. It owns the loop that carries each change from
+// Package agent wires one node: source, resolve, netns, xds, redirect and
+// announce, in an order in which nothing drops. It owns the loop that carries each change from
 // the input to Envoy and the kernel, what is known of the mesh at this moment,
 // and the socket on which the command line asks for it.
 //
@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"sluice.io/sluice/announce"
 	"sluice.io/sluice/envoy"
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/netns"
@@ -53,6 +54,9 @@ type Config struct {
 	Paths
 	// Source is where the objects that describe the mesh come from.
 	Source Source
+	// Node is this node's name, by which it knows what it is to answer for; empty
+	// when there are no others.
+	Node string
 	// StateDir keeps what must survive a restart: last good objects.
 	StateDir string
 	// EnvoyBinary is the path of the stock Envoy. When it is empty, somebody else
@@ -97,6 +101,12 @@ type kernel interface {
 	Dump() (*redirect.Dump, error)
 }
 
+// addresses is what the loop needs of announce.
+type addresses interface {
+	Sync(m *model.Mesh) error
+	Apply(d *model.Delta) error
+}
+
 // Agent is one node's control loop.
 type Agent struct {
 	cfg      Config
@@ -108,9 +118,11 @@ type Agent struct {
 	envoy    *envoy.Supervisor
 	proxy    proxy
 	kernel   kernel
-	state    *state
-	batches  chan source.Batch
-	refresh  chan struct{}
+	// addresses are gateways' addresses that this node answers for.
+	addresses addresses
+	state     *state
+	batches   chan source.Batch
+	refresh   chan struct{}
 	// moved are objects of which only file and line changed; see settle.
 	moved map[model.ObjectRef]*source.Object
 	// leaving is what changed since the last grace tick, due what changed before
@@ -187,12 +199,23 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 	}()
 	a.kernel = datapath
+	announcer, err := announce.New(announce.Config{Node: a.cfg.Node, Log: a.cfg.Log.With("part", "announce")})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := announcer.Close(); err != nil {
+			a.log.Warn("close the addresses", "err", err)
+		}
+	}()
+	a.addresses = announcer
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.server.Run(ctx) })
 	if a.envoy != nil {
 		group.Go(func() error { return a.envoy.Run(ctx) })
 	}
+	group.Go(func() error { return announcer.Run(ctx) })
 	group.Go(func() error { return a.registry.Run(ctx, a.notifyRefresh) })
 	group.Go(func() error { return a.serveAPI(ctx) })
 	group.Go(func() error { return a.loop(ctx) })

@@ -88,6 +88,7 @@ func (a *Agent) start(ctx context.Context, loaded source.Batch, began time.Time)
 		a.state.setKernelError(err)
 		a.log.Error("program the kernel", "err", err, "retry", retryInterval)
 	}
+	a.tellAddresses(a.addresses.Sync(mesh))
 	a.leaving.Merge(d)
 	a.state.setSynced()
 	a.log.Info("serving", "services", len(mesh.Frontends), "workloads", len(mesh.Workloads), "took", time.Since(began).Round(time.Millisecond))
@@ -158,6 +159,7 @@ func (a *Agent) change(ctx context.Context, d *model.Delta) {
 		a.state.setKernelError(err)
 		a.log.Error("program the kernel", "err", err, "retry", retryInterval)
 	}
+	a.tellAddresses(a.addresses.Apply(d))
 	a.leaving.Merge(d)
 	a.log.Debug("applied", "frontends", len(d.Frontends), "backends", len(d.Backends), "endpoints", len(d.Endpoints),
 		"workloads", len(d.Workloads), "took", time.Since(began))
@@ -218,6 +220,15 @@ func (a *Agent) retry() {
 	a.state.setKernelError(err)
 	if err == nil {
 		a.log.Info("kernel programmed after an earlier failure")
+	}
+}
+
+// tellAddresses logs which addresses could not be taken, or given up. That is
+// tried again without us. Addresses come after what is steered at them: before,
+// nothing is dialled there.
+func (a *Agent) tellAddresses(err error) {
+	if err != nil {
+		a.log.Error("gateways' addresses", "err", err)
 	}
 }
 

@@ -57,6 +57,12 @@ func (j *journal) Apply(*model.Delta) error {
 	return j.failing
 }
 
+// silentAddresses stands in for the node's addresses.
+type silentAddresses struct{}
+
+func (silentAddresses) Sync(*model.Mesh) error   { return nil }
+func (silentAddresses) Apply(*model.Delta) error { return nil }
+
 func (j *journal) Dump() (*redirect.Dump, error) { return &redirect.Dump{}, nil }
 
 func (j *journal) take() []string {
@@ -71,7 +77,8 @@ func newTestAgent(t *testing.T) (*Agent, *journal) {
 	log := slog.New(slog.DiscardHandler)
 	return &Agent{
 		log: log, state: newState(), resolver: resolve.New(), registry: netns.New(t.TempDir(), "", log), proxy: j, kernel: j,
-		moved: map[model.ObjectRef]*source.Object{}, leaving: model.NewDelta(), due: model.NewDelta(), begun: true,
+		addresses: silentAddresses{},
+		moved:     map[model.ObjectRef]*source.Object{}, leaving: model.NewDelta(), due: model.NewDelta(), begun: true,
 	}, j
 }
 

@@ -14,7 +14,8 @@ import (
 type space struct {
 	file  *os.File
 	inode uint64
-	// raw sends whole frames, on any interface of the namespace.
+	// raw sends whole frames, on any interface of the namespace; -1 until there
+	// are any to send.
 	raw int
 }
 
@@ -26,13 +27,10 @@ func openSpace() (*space, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &space{file: f}
-	if s.inode, err = inodeOf(f); err == nil {
-		s.raw, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-	}
-	if err != nil {
+	s := &space{file: f, raw: -1}
+	if s.inode, err = inodeOf(f); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("open a socket for frames (CAP_NET_RAW?): %w", err)
+		return nil, err
 	}
 	return s, nil
 }
@@ -44,7 +42,12 @@ func inodeOf(f *os.File) (uint64, error) {
 }
 
 // Close gives up the handles.
-func (s *space) Close() error { return errors.Join(unix.Close(s.raw), s.file.Close()) }
+func (s *space) Close() error {
+	if s.raw >= 0 {
+		return errors.Join(unix.Close(s.raw), s.file.Close())
+	}
+	return s.file.Close()
+}
 
 // do runs f in the namespace, on the calling thread if that is in it already,
 // as the threads of a node's agent are.
@@ -73,10 +76,18 @@ func (s *space) do(f func() error) error {
 	return <-done
 }
 
-// announce tells the neighbours on an interface that an address is there.
+// announce tells the neighbours on an interface that an address is there. It is
+// called in the namespace.
 func (s *space) announce(up uplink, addr netip.Addr) error {
 	if up.mac == nil {
 		return nil // there are none
+	}
+	if s.raw < 0 {
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("open a socket for frames (CAP_NET_RAW is needed): %w", err)
+		}
+		s.raw = fd
 	}
 	for _, frame := range framesFor(up.mac, addr) {
 		to := &unix.SockaddrLinklayer{Ifindex: up.index, Halen: 6}

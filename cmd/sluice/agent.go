@@ -71,6 +71,7 @@ func (o *agentFlags) run(ctx context.Context) error {
 	if err := fillCgroupRoot(&o.cfg.Paths); err != nil {
 		return err
 	}
+	o.cfg.Node = o.node
 	if o.cfg.Source, err = o.source(); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice.io/sluice/agent"
+	"sluice.io/sluice/announce"
 	"sluice.io/sluice/envoy"
 	"sluice.io/sluice/netns"
 	"sluice.io/sluice/redirect"
@@ -86,6 +87,7 @@ func printTraces(w io.Writer, found []trace, paths agent.Paths) {
 func uninstall(paths agent.Paths, stateDir string) error {
 	errs := []error{
 		redirect.Uninstall(redirect.Config{BPFFS: paths.BPFFS, CgroupRoot: paths.CgroupRoot, EnvoyCgroup: paths.EnvoyCgroup()}),
+		announce.Uninstall(announce.Config{}),
 		envoy.Stop(envoy.Config{Dir: paths.EnvoyDir(), Cgroup: paths.EnvoyCgroup()}),
 		netns.Uninstall(paths.NetnsDir()),
 	}

@@ -280,12 +280,18 @@ func TestChangedBinary(t *testing.T) {
 	eventually(t, "the end of the old epoch", func() bool { return errors.Is(unix.Kill(first.PID, 0), unix.ESRCH) })
 	second := s.Status()
 	replace(`[ "$1" = --version ] && exec ` + good + ` --version; echo broken; exit 1`)
-	eventually(t, "the failure to be told", func() bool { return strings.Contains(s.Status().Problem, "broken") })
+	eventually(t, "the failure to be told", func() bool {
+		p := s.Status().Problem
+		return strings.HasPrefix(p, "hot restart failed: ") && strings.Contains(p, "broken")
+	})
 	if st := s.Status(); st.PID != second.PID || !st.Live || st.Restarts != 0 {
 		t.Errorf("status: %+v, want the Envoy of %+v", st, second)
 	}
 	replace(`echo "envoy  version: abc/1.11.0/Clean/RELEASE/BoringSSL"`)
-	eventually(t, "the version to be told", func() bool { return strings.Contains(s.Status().Problem, "is Envoy 1.11.0") })
+	eventually(t, "the version to be told", func() bool {
+		p := s.Status().Problem
+		return strings.HasPrefix(p, "hot restart failed: ") && strings.Contains(p, "is Envoy 1.11.0: Sluice needs at least "+envoy.MinVersion)
+	})
 	if st := s.Status(); st.PID != second.PID || !st.Live {
 		t.Errorf("status: %+v, want the Envoy of %+v", st, second)
 	}

@@ -93,8 +93,17 @@ func TestUninstallLeavesOthersFiles(t *testing.T) {
 	if err := w.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := w.Uninstall(t.Context()); err != nil {
+	out, err := w.Uninstall(t.Context())
+	if err != nil {
 		t.Fatalf("uninstall: %v\n%s", err, out)
+	}
+	for _, want := range []string{
+		"programs and maps: removed " + w.BPFFS, "sockets: removed ours, others keep theirs in " + w.RunDir,
+		"last good states: removed ours, others keep theirs in " + w.StateDir,
+	} {
+		if !strings.Contains(out, want+"\n") {
+			t.Errorf("uninstall does not say %q:\n%s", want, out)
+		}
 	}
 	for _, path := range strangers {
 		entries, err := os.ReadDir(filepath.Dir(path))

@@ -59,7 +59,7 @@ A first look:
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(runCommand(), agentCommand(), envoyCommand(), statusCommand(), getCommand(), explainCommand(), translateCommand(), checkCommand(), uninstallCommand(), versionCommand())
+	cmd.AddCommand(runCommand(), agentCommand(), envoyCommand(), controllerCommand(), statusCommand(), getCommand(), explainCommand(), translateCommand(), checkCommand(), uninstallCommand(), versionCommand())
 	return cmd
 }
 

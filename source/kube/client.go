@@ -79,7 +79,7 @@ func (c *clients) of(gv schema.GroupVersion) (rest.Interface, error) {
 // is decoded into the type of the best.
 var types = sync.OnceValue(func() *runtime.Scheme {
 	s := runtime.NewScheme()
-	for _, k := range kindsFor(Options{Pods: true, Copies: "any"}) {
+	for _, k := range allKinds() {
 		for _, version := range k.versions {
 			gv := k.gv(version)
 			s.AddKnownTypeWithName(gv.WithKind(k.name), k.new())

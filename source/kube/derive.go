@@ -13,13 +13,17 @@ import (
 // goroutine uses it.
 type derive struct {
 	log       *slog.Logger
-	pods      *pods
+	pods      *pods // nil when pods are handed on
+	copiesIn  string
 	documents *documents // nil when copies are read instead
 	copies    *copies    // nil when documents are fetched
 }
 
 func newDerive(o Options, c *clients) *derive {
-	d := &derive{log: o.Log, pods: newPods(o.Cgroup)}
+	d := &derive{log: o.Log, copiesIn: o.CopiesIn}
+	if o.Serving == nil {
+		d.pods = newPods(o.Cgroup)
+	}
 	if o.Copies == "" {
 		d.documents = newDocuments(c, o.Log)
 	} else {
@@ -35,10 +39,16 @@ func (d *derive) batch(ctx context.Context, changed map[model.ObjectRef]source.K
 	for ref, obj := range changed {
 		switch ref.Kind {
 		case kindPod:
-			d.pods.pod(ref, obj)
+			if d.pods == nil {
+				out[ref] = objectOf(ref, obj)
+			} else {
+				d.pods.pod(ref, obj)
+			}
 		case kindNamespace:
-			d.pods.namespace(ref, obj)
 			out[ref] = objectOf(ref, obj)
+			if d.pods != nil {
+				d.pods.namespace(ref, obj)
+			}
 		case kindSecret, kindConfigMap:
 			d.document(ref, obj, out)
 		default:
@@ -48,7 +58,9 @@ func (d *derive) batch(ctx context.Context, changed map[model.ObjectRef]source.K
 			}
 		}
 	}
-	maps.Copy(out, d.pods.changes())
+	if d.pods != nil {
+		maps.Copy(out, d.pods.changes())
+	}
 	if d.documents != nil {
 		again = d.documents.fetch(ctx, out)
 	}
@@ -61,6 +73,10 @@ func (d *derive) document(ref model.ObjectRef, obj source.KubeObject, out map[mo
 		return
 	}
 	d.documents.seen(ref, obj)
+	if d.copiesIn != "" && ref.Namespace == d.copiesIn {
+		ref.Kind += "Copy"
+		out[ref] = objectOf(ref, obj)
+	}
 }
 
 // objectOf is an object with its provenance; nil for one that is gone.

@@ -30,12 +30,18 @@ type Options struct {
 	// Pods tells whose pods are read as Workloads: OfNode's only unless that is empty.
 	Pods   bool
 	OfNode string
+	// Serving selects, by labels in a namespace, pods that are handed on as Pods.
+	// It is for a reader without Pods.
+	Serving *Selection
 	// Cgroup returns the path of a pod's cgroup on this node. Nil where there is no
 	// node: Workloads then have a path that nothing is at.
 	Cgroup func(uid string, class QoS) string
 	// Copies is the namespace of the controller's copies of Secrets and ConfigMaps:
 	// others are not read. When it is empty, those are read that an object refers to.
 	Copies string
+	// CopiesIn is the namespace of copies whose metadata is handed on, under the
+	// kinds SecretCopy and ConfigMapCopy; for the one that makes them.
+	CopiesIn string
 	// Live is told of each object that may have a status of Sluice's, whole, before
 	// the batch with it; nil when it is gone. It is called from several goroutines.
 	Live func(ref model.ObjectRef, obj source.KubeObject)
@@ -49,6 +55,9 @@ type Options struct {
 	Patience time.Duration
 	Log      *slog.Logger
 }
+
+// Selection are pods by their labels.
+type Selection struct{ Namespace, Labels string }
 
 // QoS is a pod's quality of service class, by which its cgroup is found.
 type QoS string

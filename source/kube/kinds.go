@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"sync"
+
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,8 +24,8 @@ type kind struct {
 	versions []string
 	// namespace is the only one that is watched; empty for all.
 	namespace string
-	// fields selects objects.
-	fields string
+	// fields and labels select objects.
+	fields, labels string
 	// metadata tells that only metadata is watched.
 	metadata bool
 	new      func() source.KubeObject
@@ -56,6 +58,12 @@ const (
 	kindWorkload  = "Workload"
 )
 
+// The kinds of copies, for the one that makes them.
+const (
+	KindSecretCopy    = "SecretCopy"
+	KindConfigMapCopy = "ConfigMapCopy"
+)
+
 // kindsFor lists what is watched.
 func kindsFor(o Options) []*kind {
 	all := []*kind{
@@ -69,6 +77,12 @@ func kindsFor(o Options) []*kind {
 			new: of[v1alpha1.AddressPool], list: &v1alpha1.AddressPoolList{}},
 	}
 	all = append(all, gatewayKinds()...)
+	if o.Serving != nil {
+		all = append(all, &kind{
+			name: kindPod, plural: "pods", versions: []string{"v1"}, new: of[corev1.Pod], list: &corev1.PodList{}, trim: on(trimServing),
+			namespace: o.Serving.Namespace, labels: o.Serving.Labels,
+		})
+	}
 	if o.Pods {
 		pods := &kind{name: kindPod, plural: "pods", versions: []string{"v1"}, new: of[corev1.Pod], list: &corev1.PodList{}, trim: on(trimPod)}
 		if o.OfNode != "" {
@@ -140,3 +154,15 @@ func on[T source.KubeObject](f func(T)) func(source.KubeObject) {
 		}
 	}
 }
+
+// Resource is the resource of a kind of the best version.
+func Resource(kindName string) (schema.GroupVersionResource, bool) {
+	for _, k := range allKinds() {
+		if k.name == kindName {
+			return k.gv(k.versions[0]).WithResource(k.plural), true
+		}
+	}
+	return schema.GroupVersionResource{}, false
+}
+
+var allKinds = sync.OnceValue(func() []*kind { return kindsFor(Options{Pods: true, Copies: "any"}) })

@@ -16,8 +16,10 @@ func QuietLibraries(log *slog.Logger) {
 // details makes every record one of debugging.
 type details struct{ slog.Handler }
 
-func (d details) Enabled(ctx context.Context, _ slog.Level) bool {
-	return d.Handler.Enabled(ctx, slog.LevelDebug)
+// Enabled leaves out what client-go itself holds for too detailed: bodies of
+// requests and answers, with Secrets in them.
+func (d details) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelInfo && d.Handler.Enabled(ctx, slog.LevelDebug)
 }
 
 func (d details) Handle(ctx context.Context, r slog.Record) error {

@@ -45,7 +45,7 @@ func trimService(s *corev1.Service) {
 }
 
 func trimEndpointSlice(s *discoveryv1.EndpointSlice) {
-	s.Annotations = nil // among them the time of the last change of a pod
+	delete(s.Annotations, corev1.EndpointsLastChangeTriggerTime)
 	for i := range s.Endpoints {
 		e := &s.Endpoints[i]
 		e.DeprecatedTopology, e.Hostname = nil, nil
@@ -67,7 +67,24 @@ func trimPod(p *corev1.Pod) {
 	p.Status = corev1.PodStatus{Phase: p.Status.Phase, QOSClass: p.Status.QOSClass, PodIPs: p.Status.PodIPs}
 }
 
-// trimDocument leaves enough to find a Secret or ConfigMap, and to see it change.
+// trimServing leaves of a pod that serves where it is and whether it is ready.
+func trimServing(p *corev1.Pod) {
+	conditions := p.Status.Conditions
+	trimPod(p)
+	p.Labels = nil
+	for _, c := range conditions {
+		if c.Type == corev1.PodReady {
+			p.Status.Conditions = []corev1.PodCondition{{Type: c.Type, Status: c.Status}}
+		}
+	}
+}
+
+// trimDocument leaves enough to find a Secret or ConfigMap, to see it change, and
+// to know a copy.
 func trimDocument(m *metav1.PartialObjectMetadata) {
-	m.ObjectMeta = metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion}
+	kept := metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion}
+	if from := m.Annotations[CopiedFrom]; from != "" {
+		kept.Annotations = m.Annotations
+	}
+	m.ObjectMeta = kept
 }

@@ -120,7 +120,7 @@ func (w *watch) outcome(ctx context.Context, err error, stop func()) {
 }
 
 func (w *watch) list(ctx context.Context, version string, o metav1.ListOptions) (runtime.Object, error) {
-	o.FieldSelector = w.kind.fields
+	o.FieldSelector, o.LabelSelector = w.kind.fields, w.kind.labels
 	gv := w.kind.gv(version)
 	if w.kind.metadata {
 		return w.clients.metadata.Resource(gv.WithResource(w.kind.plural)).List(ctx, o)
@@ -134,7 +134,7 @@ func (w *watch) list(ctx context.Context, version string, o metav1.ListOptions) 
 }
 
 func (w *watch) events(ctx context.Context, version string, o metav1.ListOptions) (apiwatch.Interface, error) {
-	o.FieldSelector, o.Watch = w.kind.fields, true
+	o.FieldSelector, o.LabelSelector, o.Watch = w.kind.fields, w.kind.labels, true
 	gv := w.kind.gv(version)
 	if w.kind.metadata {
 		return w.clients.metadata.Resource(gv.WithResource(w.kind.plural)).Watch(ctx, o)

@@ -1,0 +1,222 @@
+package controller
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"sluice.io/sluice/model"
+)
+
+// manager is the field manager of what we apply.
+const manager = "sluice-controller"
+
+// The metadata of what we make.
+const (
+	// managedBy is the label of what is ours.
+	managedBy = "app.kubernetes.io/managed-by"
+	// applied is the annotation that tells what was last applied.
+	applied = "sluice.io/applied"
+)
+
+// object is an object that should be there.
+type object struct {
+	resource schema.GroupVersionResource
+	// body is what we apply, nil when only the status is ours.
+	body map[string]any
+	// digest is the same for the same body.
+	digest string
+	// status is what the status should be, as JSON; nil when it is none of ours.
+	status json.RawMessage
+}
+
+// newObject makes an object that is applied whole.
+func newObject(resource schema.GroupVersionResource, kind string, meta map[string]any, fields map[string]any) *object {
+	body := map[string]any{"apiVersion": resource.GroupVersion().String(), "kind": kind, "metadata": meta}
+	maps.Copy(body, fields)
+	text, err := json.Marshal(body)
+	if err != nil {
+		text = nil // strings, numbers and maps of them: it cannot be
+	}
+	sum := sha256.Sum256(text)
+	digest := hex.EncodeToString(sum[:8])
+	annotations, _ := meta["annotations"].(map[string]any)
+	annotations = maps.Clone(annotations)
+	if annotations == nil {
+		annotations = map[string]any{}
+	}
+	annotations[applied] = digest
+	meta["annotations"] = annotations
+	return &object{resource: resource, body: body, digest: digest}
+}
+
+// state is what the API server has of an object.
+type state struct {
+	digest string
+	status string
+}
+
+// objects makes what should be there, and removes what should not. What it makes
+// is applied by the server: fields that others set stay theirs.
+type objects struct {
+	client  dynamic.Interface
+	metrics *metrics
+	log     *slog.Logger
+	queue   *queue[model.ObjectRef]
+
+	mu   sync.Mutex
+	want map[model.ObjectRef]*object
+	have map[model.ObjectRef]state
+}
+
+func newObjects(c *Controller) *objects {
+	o := &objects{
+		client: c.client, metrics: c.metrics, log: c.log.With("part", "objects"), queue: newQueue[model.ObjectRef](),
+		want: map[model.ObjectRef]*object{}, have: map[model.ObjectRef]state{},
+	}
+	o.queue.look, o.queue.failed = o.look, o.failed
+	return o
+}
+
+func (o *objects) run(ctx context.Context) error { return o.queue.run(ctx) }
+
+// see is told what the API server has of an object that is ours; nil when it has
+// none.
+func (o *objects) see(ref model.ObjectRef, s *state) {
+	o.mu.Lock()
+	was, had := o.have[ref]
+	if s == nil {
+		delete(o.have, ref)
+	} else {
+		o.have[ref] = *s
+	}
+	o.mu.Unlock()
+	if had != (s != nil) || s != nil && was != *s {
+		o.queue.add(ref)
+	}
+}
+
+// set has an object made; nil has it removed.
+func (o *objects) set(ref model.ObjectRef, want *object) {
+	o.mu.Lock()
+	was := o.want[ref]
+	_, there := o.have[ref]
+	if want == nil {
+		delete(o.want, ref)
+	} else {
+		o.want[ref] = want
+	}
+	o.mu.Unlock()
+	same := was != nil && want != nil && was.digest == want.digest && string(was.status) == string(want.status)
+	if !same && (want != nil || there) {
+		o.queue.add(ref)
+	}
+}
+
+// wants tells what an object should be.
+func (o *objects) wants(ref model.ObjectRef) *object {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.want[ref]
+}
+
+func (o *objects) look(ctx context.Context, ref model.ObjectRef) (time.Duration, error) {
+	o.mu.Lock()
+	want := o.want[ref]
+	have, there := o.have[ref]
+	o.mu.Unlock()
+	switch {
+	case want == nil && there:
+		return 0, o.remove(ctx, ref)
+	case want == nil:
+		return 0, nil
+	}
+	if want.body != nil && have.digest != want.digest {
+		if err := o.apply(ctx, ref, want); err != nil {
+			return 0, err
+		}
+		there = true
+	}
+	if want.status != nil && there && have.status != string(want.status) {
+		return 0, o.writeStatus(ctx, ref, want)
+	}
+	return 0, nil
+}
+
+func (o *objects) apply(ctx context.Context, ref model.ObjectRef, want *object) error {
+	body, err := json.Marshal(want.body)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", ref, err)
+	}
+	force := true
+	_, err = o.client.Resource(want.resource).Namespace(ref.Namespace).
+		Patch(ctx, ref.Name, types.ApplyPatchType, body, metav1.PatchOptions{FieldManager: manager, Force: &force})
+	if err != nil {
+		return fmt.Errorf("apply %s: %w", ref, err)
+	}
+	o.log.Info("applied", "object", ref.String())
+	o.metrics.writes.WithLabelValues(ref.Kind, "ok").Inc()
+	o.note(ref, func(s *state) { s.digest = want.digest })
+	return nil
+}
+
+func (o *objects) writeStatus(ctx context.Context, ref model.ObjectRef, want *object) error {
+	body, err := json.Marshal(map[string]any{"status": want.status})
+	if err != nil {
+		return fmt.Errorf("encode the status of %s: %w", ref, err)
+	}
+	_, err = o.client.Resource(want.resource).Namespace(ref.Namespace).
+		Patch(ctx, ref.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: manager}, "status")
+	if err != nil {
+		return fmt.Errorf("write the status of %s: %w", ref, err)
+	}
+	o.metrics.writes.WithLabelValues(ref.Kind, "ok").Inc()
+	o.note(ref, func(s *state) { s.status = string(want.status) })
+	return nil
+}
+
+func (o *objects) remove(ctx context.Context, ref model.ObjectRef) error {
+	resource, ok := resources[ref.Kind]
+	if !ok {
+		return fmt.Errorf("%s has no resource", ref.Kind)
+	}
+	err := o.client.Resource(resource).Namespace(ref.Namespace).Delete(ctx, ref.Name, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("remove %s: %w", ref, err)
+	}
+	o.log.Info("removed", "object", ref.String())
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.have, ref)
+	return nil
+}
+
+// note changes what we know the API server has.
+func (o *objects) note(ref model.ObjectRef, change func(*state)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := o.have[ref]
+	change(&s)
+	o.have[ref] = s
+}
+
+func (o *objects) failed(ref model.ObjectRef, err error) {
+	if apierrors.IsConflict(err) {
+		o.metrics.writes.WithLabelValues(ref.Kind, "conflict").Inc()
+		return
+	}
+	o.metrics.writes.WithLabelValues(ref.Kind, "error").Inc()
+	o.log.Warn("cannot bring an object in line; trying again", "object", ref.String(), "err", err)
+}

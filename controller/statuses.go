@@ -1,0 +1,204 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/source"
+	"sluice.io/sluice/source/kube"
+)
+
+// statuses writes the statuses that are wished for.
+//
+// It writes a merge patch of the status with the resource version of what it has
+// seen: parents and ancestors are lists that several controllers share and that
+// the API server takes as a whole, so a write is right only on top of what was
+// read, and fails otherwise. Server-side apply would take the whole list over.
+type statuses struct {
+	client  dynamic.Interface
+	metrics *metrics
+	log     *slog.Logger
+	queue   *queue[model.ObjectRef]
+
+	mu      sync.Mutex
+	live    map[model.ObjectRef]source.KubeObject
+	wishes  map[model.ObjectRef]wish
+	written map[model.ObjectRef]*history
+}
+
+// history tells of the writes of one wish.
+type history struct {
+	wish  wish
+	times int
+	last  time.Time
+}
+
+func newStatuses(c *Controller) *statuses {
+	s := &statuses{
+		client: c.client, metrics: c.metrics, log: c.log.With("part", "status"), queue: newQueue[model.ObjectRef](),
+		live: map[model.ObjectRef]source.KubeObject{}, wishes: map[model.ObjectRef]wish{}, written: map[model.ObjectRef]*history{},
+	}
+	s.queue.look, s.queue.failed = s.look, s.failed
+	return s
+}
+
+func (s *statuses) run(ctx context.Context) error { return s.queue.run(ctx) }
+
+// see is told of what the API server has.
+func (s *statuses) see(ref model.ObjectRef, obj source.KubeObject) {
+	s.mu.Lock()
+	_, wished := s.wishes[ref]
+	if obj == nil {
+		delete(s.live, ref)
+		delete(s.written, ref)
+	} else {
+		s.live[ref] = obj
+	}
+	s.mu.Unlock()
+	if wished {
+		s.queue.add(ref)
+	}
+}
+
+// want has an object's status brought in line. Forget tells that the object is
+// gone.
+func (s *statuses) want(ref model.ObjectRef, change func(*wish), forget bool) {
+	s.mu.Lock()
+	if forget {
+		delete(s.wishes, ref)
+	} else {
+		w := s.wishes[ref]
+		change(&w)
+		s.wishes[ref] = w
+	}
+	s.mu.Unlock()
+	if !forget {
+		s.queue.add(ref)
+	}
+}
+
+func (s *statuses) read(ref model.ObjectRef) (source.KubeObject, wish, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w, ok := s.wishes[ref]
+	return s.live[ref], w, ok && s.live[ref] != nil
+}
+
+// look brings one object's status in line.
+func (s *statuses) look(ctx context.Context, ref model.ObjectRef) (time.Duration, error) {
+	live, w, ok := s.read(ref)
+	if !ok || live.GetGeneration() != w.generation {
+		return 0, nil // what it is about has gone, or is about to be resolved
+	}
+	patch := statusPatch(live, w, metav1.Now())
+	if patch == nil {
+		return 0, nil
+	}
+	if wait := s.restrain(ref, w); wait > 0 {
+		s.metrics.writes.WithLabelValues(ref.Kind, "fought").Inc()
+		return wait, nil
+	}
+	now, err := s.write(ctx, ref, live, patch)
+	switch {
+	case apierrors.IsNotFound(err):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	}
+	s.metrics.writes.WithLabelValues(ref.Kind, "ok").Inc()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.live[ref] == live {
+		s.live[ref] = now
+	}
+	return 0, nil
+}
+
+func (s *statuses) write(ctx context.Context, ref model.ObjectRef, live source.KubeObject, patch any) (source.KubeObject, error) {
+	resource, ok := kube.Resource(ref.Kind)
+	if !ok {
+		return nil, fmt.Errorf("%s has no resource", ref.Kind)
+	}
+	body, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"resourceVersion": live.GetResourceVersion()}, "status": patch,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode the status of %s: %w", ref, err)
+	}
+	got, err := s.client.Resource(resource).Namespace(ref.Namespace).Patch(ctx, ref.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: manager}, "status")
+	if err != nil {
+		return nil, fmt.Errorf("write the status of %s: %w", ref, err)
+	}
+	return typed(got, live)
+}
+
+// typed decodes an answer into the type of another object.
+func typed(from *unstructured.Unstructured, like source.KubeObject) (source.KubeObject, error) {
+	into := like.DeepCopyObject()
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(from.Object, into); err != nil {
+		return nil, fmt.Errorf("decode the answer: %w", err)
+	}
+	return into.(source.KubeObject), nil
+}
+
+// patience is how often one wish may be written at once. More than that, and
+// somebody else writes over it.
+const patience = 3
+
+// calm is how long nobody must have written over a wish for the count to start anew.
+const calm = 10 * time.Minute
+
+// restrain slows down when the same wish has to be written over and over: two
+// controllers that take each other for wrong must not keep the API server busy.
+func (s *statuses) restrain(ref model.ObjectRef, w wish) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.written[ref]
+	if h == nil || time.Since(h.last) > calm || !equal(h.wish, w) {
+		s.written[ref] = &history{wish: w, times: 1, last: time.Now()}
+		return 0
+	}
+	if h.times >= patience {
+		pause := min(time.Second<<min(h.times-patience, 9), calm/2)
+		if left := pause - time.Since(h.last); left > 0 {
+			return left
+		}
+		if h.times == patience {
+			s.log.Warn("somebody else writes over our status; writing it less and less often", "object", ref.String())
+		}
+	}
+	h.times++
+	h.last = time.Now()
+	return 0
+}
+
+func (s *statuses) failed(ref model.ObjectRef, err error) {
+	if apierrors.IsConflict(err) {
+		s.metrics.writes.WithLabelValues(ref.Kind, "conflict").Inc()
+		s.calmed(ref)
+		return // what was written in between is about to be told
+	}
+	s.metrics.writes.WithLabelValues(ref.Kind, "error").Inc()
+	s.log.Warn("cannot write a status; trying again", "object", ref.String(), "err", err)
+}
+
+// calmed takes back that a wish was written, as it was not.
+func (s *statuses) calmed(ref model.ObjectRef) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.written[ref]; h != nil && h.times > 0 {
+		h.times--
+	}
+}

@@ -1,0 +1,221 @@
+package controller
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/crds/v1alpha1"
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve"
+	"sluice.io/sluice/source"
+	"sluice.io/sluice/source/kube"
+)
+
+// term is the work of one leader. What is not said to be shared belongs to the
+// goroutine that calls change.
+type term struct {
+	c        *Controller
+	source   *kube.Source
+	resolver *resolve.Resolver
+	mesh     *model.Mesh
+	statuses *statuses // shared
+	objects  *objects  // shared
+
+	classes      map[string]*gatewayv1.GatewayClass
+	gateways     map[model.GatewayKey]*gatewayv1.Gateway
+	listenerSets map[model.ObjectRef]*gatewayv1.ListenerSet
+	accepted     map[model.ObjectRef]bool // ListenerSets
+	services     map[model.ObjectRef]*corev1.Service
+	slices       map[model.ObjectRef]*discoveryv1.EndpointSlice
+	documents    map[model.ObjectRef]*source.Object
+	nodes        *nodes
+	ports        *ports
+	pools        *pools
+	copies       *copies
+
+	dirty map[model.GatewayKey]bool
+	all   bool // every Gateway is
+}
+
+// The kinds that the controller tells apart.
+const (
+	kindGatewayClass  = "GatewayClass"
+	kindGateway       = "Gateway"
+	kindListenerSet   = "ListenerSet"
+	kindService       = "Service"
+	kindEndpointSlice = "EndpointSlice"
+	kindPod           = "Pod"
+	kindSecret        = "Secret"
+	kindConfigMap     = "ConfigMap"
+	kindAddressPool   = "AddressPool"
+)
+
+// resources are those of the kinds that we make.
+var resources = map[string]schema.GroupVersionResource{
+	kindService:            corev1.SchemeGroupVersion.WithResource("services"),
+	kindEndpointSlice:      discoveryv1.SchemeGroupVersion.WithResource("endpointslices"),
+	kindAddressPool:        v1alpha1.GroupVersion.WithResource("addresspools"),
+	kube.KindSecretCopy:    corev1.SchemeGroupVersion.WithResource("secrets"),
+	kube.KindConfigMapCopy: corev1.SchemeGroupVersion.WithResource("configmaps"),
+}
+
+func newTerm(c *Controller) (*term, error) {
+	t := &term{
+		c: c, resolver: resolve.New(), mesh: model.NewMesh(), statuses: newStatuses(c), objects: newObjects(c),
+		classes: map[string]*gatewayv1.GatewayClass{}, gateways: map[model.GatewayKey]*gatewayv1.Gateway{},
+		listenerSets: map[model.ObjectRef]*gatewayv1.ListenerSet{}, accepted: map[model.ObjectRef]bool{},
+		services: map[model.ObjectRef]*corev1.Service{}, slices: map[model.ObjectRef]*discoveryv1.EndpointSlice{},
+		documents: map[model.ObjectRef]*source.Object{}, dirty: map[model.GatewayKey]bool{},
+	}
+	t.nodes, t.ports, t.pools, t.copies = newNodes(), newPorts(), newPools(c.log), &copies{in: c.opts.Copies, objects: t.objects}
+	var err error
+	t.source, err = kube.New(kube.Options{
+		Config: c.opts.Config, Live: t.statuses.see, CopiesIn: c.opts.Copies, Log: c.log.With("part", "source"),
+		Serving: &kube.Selection{Namespace: c.opts.Namespace, Labels: c.opts.EnvoyPods},
+	})
+	return t, err
+}
+
+// change works a batch in.
+func (t *term) change(b source.Batch) {
+	began := time.Now()
+	r := t.resolver.Update(b.Changed)
+	t.mesh.Apply(r.Delta)
+	for ref, obj := range b.Changed {
+		t.take(ref, obj)
+	}
+	t.report(b.Changed, r.Statuses)
+	for ref := range r.Delta.KeyPairs {
+		t.copies.due(ref)
+	}
+	for ref := range r.Delta.Bundles {
+		t.copies.due(ref)
+	}
+	t.provision()
+	t.copies.settle(t.mesh, t.documents)
+	t.c.metrics.batches.Inc()
+	t.c.metrics.resolve.Observe(time.Since(began).Seconds())
+}
+
+// take notes an object's new state.
+func (t *term) take(ref model.ObjectRef, obj *source.Object) {
+	switch ref.Kind {
+	case kindGatewayClass:
+		keep(t.classes, ref.Name, as[*gatewayv1.GatewayClass](obj))
+		t.all = true
+	case kindGateway:
+		k := model.GatewayKey{Namespace: ref.Namespace, Name: ref.Name}
+		keep(t.gateways, k, as[*gatewayv1.Gateway](obj))
+		t.dirty[k] = true
+	case kindListenerSet:
+		t.dirtyParent(t.listenerSets[ref])
+		keep(t.listenerSets, ref, as[*gatewayv1.ListenerSet](obj))
+		t.dirtyParent(t.listenerSets[ref])
+	case kindService:
+		t.takeService(ref, as[*corev1.Service](obj))
+	case kindEndpointSlice:
+		t.takeSlice(ref, as[*discoveryv1.EndpointSlice](obj))
+	case kindPod:
+		t.all = t.nodes.change(ref, as[*corev1.Pod](obj)) || t.all
+	case kindAddressPool:
+		t.takePool(ref, as[*v1alpha1.AddressPool](obj))
+	case kindSecret, kindConfigMap:
+		keep(t.documents, ref, obj)
+		t.copies.due(ref)
+	case kube.KindSecretCopy, kube.KindConfigMapCopy:
+		t.copies.see(ref, obj)
+	}
+}
+
+// report has statuses brought in line with what was resolved.
+func (t *term) report(changed map[model.ObjectRef]*source.Object, said map[model.ObjectRef]*model.Status) {
+	for ref, obj := range changed {
+		if !hasStatus(ref.Kind) {
+			continue
+		}
+		st, news := said[ref]
+		t.statuses.want(ref, func(w *wish) {
+			w.generation = obj.GetGeneration()
+			if news {
+				w.status = st
+			}
+			if g, ok := obj.KubeObject.(*gatewayv1.Gateway); ok && w.addresses == nil {
+				w.addresses = g.Status.Addresses
+			}
+		}, obj == nil)
+	}
+	for ref, st := range said {
+		if ref.Kind == kindListenerSet {
+			t.acceptListenerSet(ref, st)
+		}
+		if _, done := changed[ref]; !done && hasStatus(ref.Kind) {
+			t.statuses.want(ref, func(w *wish) { w.status = st }, false)
+		}
+	}
+}
+
+// acceptListenerSet notes whether the ports of a ListenerSet are its Gateway's.
+func (t *term) acceptListenerSet(ref model.ObjectRef, st *model.Status) {
+	now := false
+	if st != nil {
+		for _, c := range st.Conditions {
+			now = now || c.Type == string(gatewayv1.ListenerSetConditionAccepted) && c.Status
+		}
+	}
+	if t.accepted[ref] == now {
+		return
+	}
+	if now {
+		t.accepted[ref] = true
+	} else {
+		delete(t.accepted, ref)
+	}
+	t.dirtyParent(t.listenerSets[ref])
+}
+
+func (t *term) dirtyParent(s *gatewayv1.ListenerSet) {
+	if s != nil {
+		t.dirty[parentOf(s)] = true
+	}
+}
+
+// parentOf is the Gateway of a ListenerSet.
+func parentOf(s *gatewayv1.ListenerSet) model.GatewayKey {
+	k := model.GatewayKey{Namespace: s.Namespace, Name: string(s.Spec.ParentRef.Name)}
+	if n := s.Spec.ParentRef.Namespace; n != nil {
+		k.Namespace = string(*n)
+	}
+	return k
+}
+
+// hasStatus tells whether we write statuses of a kind.
+func hasStatus(kind string) bool {
+	switch kind {
+	case kindGatewayClass, kindGateway, kindListenerSet, "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "BackendTLSPolicy":
+		return true
+	}
+	return false
+}
+
+// as is an object's content as a type; nil when it is gone.
+func as[T any](obj *source.Object) T {
+	var none T
+	if obj == nil {
+		return none
+	}
+	t, _ := obj.KubeObject.(T)
+	return t
+}
+
+// keep sets a map's value, or deletes it when that is nil.
+func keep[K comparable, T any](m map[K]*T, k K, v *T) {
+	if v == nil {
+		delete(m, k)
+	} else {
+		m[k] = v
+	}
+}

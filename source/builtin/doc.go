@@ -1,6 +1,6 @@
 // Package builtin sets the defaults and checks the invariants of the kinds that
-// Kubernetes has built in, Service and EndpointSlice, and of the metadata of all
-// kinds, as the API server does.
+// Kubernetes has built in, Service, EndpointSlice, Secret and ConfigMap, and of
+// the metadata of all kinds, as the API server does.
 //
 // It owns what the Go types of those kinds do not say by themselves. It must not
 // know where objects come from, nor what Sluice does with them.
@@ -38,16 +38,16 @@ func (fs *faults) all(path string, messages []string) {
 	}
 }
 
-// Metadata checks an object's name, namespace, labels and annotations. The name
-// of a Service is a DNS label, as it is a part of a DNS name; other names may
-// have dots.
-func Metadata(meta metav1.Object, kind string) []Fault {
+// Metadata checks an object's name, its namespace, which it has or has not, its
+// labels and annotations. The names of Services and Namespaces are DNS labels, as
+// they are parts of DNS names; other names may have dots.
+func Metadata(meta metav1.Object, kind string, namespaced bool) []Fault {
 	name := validation.NameIsDNSSubdomain
-	if kind == "Service" {
+	if kind == "Service" || kind == "Namespace" {
 		name = validation.NameIsDNSLabel
 	}
 	var fs faults
-	for _, e := range validation.ValidateObjectMetaAccessor(meta, true, name, field.NewPath("metadata")) {
+	for _, e := range validation.ValidateObjectMetaAccessor(meta, namespaced, name, field.NewPath("metadata")) {
 		detail := strings.TrimSpace(e.Detail)
 		if text, ok := e.BadValue.(string); ok && e.Type == field.ErrorTypeInvalid {
 			detail = fmt.Sprintf("invalid value %.64q: %s", text, detail)

@@ -38,7 +38,7 @@ func TestCheckOnceForEachChange(t *testing.T) {
 	}{
 		{"first", docs("good", "good", "bad"), 3},
 		{"one edited", docs("good", "edited", "bad"), 1},
-		{"all moved", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n" + docs("good", "edited", "bad"), 0},
+		{"all moved", "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: x}\n" + docs("good", "edited", "bad"), 0},
 		{"one refused", docs("bad", "edited", "bad"), 1},
 		{"broken by its schema", docs("bad", "edited") + "---\nkind: Service\n", 0},
 	} {

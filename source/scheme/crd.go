@@ -64,6 +64,7 @@ func compile(crd *apiextensionsv1.CustomResourceDefinition, version string) (*cr
 		if err != nil {
 			return nil, fmt.Errorf("convert schema of %s/%s: %w", crd.Name, version, err)
 		}
+		delete(props.Properties, "status") // is taken off before, and needs no defaults
 		structural, err := schema.NewStructural(&props)
 		if err != nil {
 			return nil, fmt.Errorf("compile schema of %s/%s: %w", crd.Name, version, err)

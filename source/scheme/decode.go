@@ -81,7 +81,7 @@ func unparsed(text []byte, format syntax.Format, err *syntax.Error) Item {
 	if format == syntax.YAML {
 		g := syntax.Guess(text)
 		if k := kinds[g.Kind]; k != nil && g.Name != "" {
-			it.Ref = model.ObjectRef{Kind: k.name, Namespace: cmp.Or(g.Namespace, metav1.NamespaceDefault), Name: g.Name}
+			it.Ref = model.ObjectRef{Kind: k.name, Namespace: k.namespace(g.Namespace), Name: g.Name}
 			it.About, it.Line = it.Ref, g.Line
 		}
 	}
@@ -221,7 +221,7 @@ func refOf(u unstructured) model.ObjectRef {
 	if ref.Name == "" {
 		return model.ObjectRef{}
 	}
-	ref.Kind, ref.Namespace = k.name, cmp.Or(ref.Namespace, metav1.NamespaceDefault)
+	ref.Kind, ref.Namespace = k.name, k.namespace(ref.Namespace)
 	return ref
 }
 
@@ -235,8 +235,8 @@ func aboutOf(u unstructured) model.ObjectRef {
 	if kind = word(kind); kind == "" || name == "" {
 		return model.ObjectRef{}
 	}
-	if kinds[kind] != nil {
-		namespace = cmp.Or(namespace, metav1.NamespaceDefault)
+	if k := kinds[kind]; k != nil {
+		namespace = k.namespace(namespace)
 	}
 	return model.ObjectRef{Kind: kind, Namespace: namespace, Name: name}
 }
@@ -262,7 +262,7 @@ func (d *Decoder) decode(k *kind, u unstructured) (source.KubeObject, []fault) {
 	delete(u, "status")
 	meta := u["metadata"].(map[string]any)
 	delete(meta, "managedFields")
-	if ns := meta["namespace"]; ns == nil || ns == "" {
+	if ns := meta["namespace"]; !k.cluster && (ns == nil || ns == "") {
 		meta["namespace"] = metav1.NamespaceDefault
 	}
 	faults := checkType(meta, reflect.TypeFor[metav1.ObjectMeta](), "metadata")
@@ -296,7 +296,7 @@ func finish(k *kind, u unstructured) (source.KubeObject, []fault) {
 	if err := typed(u, obj); err != nil {
 		return nil, []fault{{message: fmt.Sprintf("does not fit %s: %v", k.name, err)}}
 	}
-	found := builtin.Metadata(obj, k.name)
+	found := builtin.Metadata(obj, k.name, !k.cluster)
 	if k.finish != nil {
 		found = append(found, k.finish(obj)...)
 	}

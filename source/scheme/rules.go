@@ -3,6 +3,7 @@ package scheme
 import (
 	"errors"
 	"fmt"
+	"regexp"
 
 	"github.com/google/cel-go/interpreter"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
@@ -83,7 +84,11 @@ func (t *ruleTree) compileFields(s *schema.Structural, decl *apiservercel.DeclTy
 	return errors.Join(errs...)
 }
 
-// compileOwn compiles the rules of a part itself.
+// transition is the name by which a rule speaks of an object's earlier state.
+var transition = regexp.MustCompile(`\boldSelf\b`)
+
+// compileOwn compiles the rules of a part itself. Rules about transitions are
+// left out: what is in a file has no earlier state, as if it were made anew.
 func (t *ruleTree) compileOwn(s *schema.Structural, decl *apiservercel.DeclType) error {
 	if v := s.ValueValidation; v != nil {
 		for i := range v.AllOf {
@@ -100,6 +105,9 @@ func (t *ruleTree) compileOwn(s *schema.Structural, decl *apiservercel.DeclType)
 		return err
 	}
 	for _, x := range s.XValidations {
+		if transition.MatchString(x.Rule) {
+			continue
+		}
 		r, err := c.compile(x)
 		if err != nil {
 			return fmt.Errorf("compile rule %q: %w", x.Rule, err)

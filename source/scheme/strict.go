@@ -1,6 +1,7 @@
 package scheme
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"sluice.io/sluice/source/syntax"
 )
 
@@ -16,12 +19,33 @@ import (
 // finds unknown fields and values of the wrong type, each with its path. It says
 // nothing of null, which leaves a field out.
 func checkType(v any, t reflect.Type, path string) []fault {
-	var c typeChecker
+	c := typeChecker{hidden: t == reflect.TypeFor[corev1.Secret]()}
 	c.check(v, t, path)
 	return c.faults
 }
 
-type typeChecker struct{ faults []fault }
+type typeChecker struct {
+	faults []fault
+	hidden bool // no value may be told
+}
+
+// is says what a value is.
+func (c *typeChecker) is(v any) string {
+	if !c.hidden {
+		return describe(v)
+	}
+	switch v.(type) {
+	case map[string]any:
+		return "a mapping"
+	case []any:
+		return "a list"
+	case bool:
+		return "a boolean"
+	case int64, float64:
+		return "a number"
+	}
+	return "text"
+}
 
 func (c *typeChecker) fail(path, format string, args ...any) {
 	c.faults = append(c.faults, fault{path: path, message: fmt.Sprintf(format, args...)})
@@ -59,14 +83,14 @@ func (c *typeChecker) unmarshal(v any, t reflect.Type, path string) {
 		err = json.Unmarshal(data, reflect.New(t).Interface())
 	}
 	if err != nil {
-		c.fail(path, "%s is no valid %s: %v", describe(v), t.Name(), err)
+		c.fail(path, "%s is no valid %s: %v", c.is(v), t.Name(), err)
 	}
 }
 
 func (c *typeChecker) object(v any, t reflect.Type, path string) {
 	m, ok := v.(map[string]any)
 	if !ok {
-		c.fail(path, "must be a mapping, is %s", describe(v))
+		c.fail(path, "must be a mapping, is %s", c.is(v))
 		return
 	}
 	fields := fieldsOf(t)
@@ -83,7 +107,7 @@ func (c *typeChecker) object(v any, t reflect.Type, path string) {
 func (c *typeChecker) mapping(v any, t reflect.Type, path string) {
 	m, ok := v.(map[string]any)
 	if !ok {
-		c.fail(path, "must be a mapping, is %s", describe(v))
+		c.fail(path, "must be a mapping, is %s", c.is(v))
 		return
 	}
 	for _, name := range sortedKeys(m) {
@@ -93,11 +117,12 @@ func (c *typeChecker) mapping(v any, t reflect.Type, path string) {
 
 func (c *typeChecker) list(v any, t reflect.Type, path string) {
 	if t.Elem().Kind() == reflect.Uint8 {
-		return // bytes: no field that is read has them
+		c.bytes(v, path)
+		return
 	}
 	items, ok := v.([]any)
 	if !ok {
-		c.fail(path, "must be a list, is %s", describe(v))
+		c.fail(path, "must be a list, is %s", c.is(v))
 		return
 	}
 	for i, item := range items {
@@ -105,20 +130,29 @@ func (c *typeChecker) list(v any, t reflect.Type, path string) {
 	}
 }
 
+func (c *typeChecker) bytes(v any, path string) {
+	text, ok := v.(string)
+	if !ok {
+		c.fail(path, "must be text in base64, is %s%s", c.is(v), quoteHint(v))
+	} else if _, err := base64.StdEncoding.DecodeString(text); err != nil {
+		c.fail(path, "must be text in base64, and is not (stringData takes plain text)")
+	}
+}
+
 func (c *typeChecker) basic(v any, t reflect.Type, path string) {
 	switch t.Kind() {
 	case reflect.String:
 		if _, ok := v.(string); !ok {
-			c.fail(path, "must be text, is %s%s", describe(v), quoteHint(v))
+			c.fail(path, "must be text, is %s%s", c.is(v), quoteHint(v))
 		}
 	case reflect.Bool:
 		if _, ok := v.(bool); !ok {
-			c.fail(path, "must be true or false, is %s", describe(v))
+			c.fail(path, "must be true or false, is %s", c.is(v))
 		}
 	case reflect.Int32, reflect.Int64, reflect.Int, reflect.Int16:
 		i, ok := v.(int64)
 		if !ok {
-			c.fail(path, "must be a whole number, is %s", describe(v))
+			c.fail(path, "must be a whole number, is %s", c.is(v))
 		} else if reflect.New(t).Elem().OverflowInt(i) {
 			c.fail(path, "%d does not fit %d bits", i, t.Bits())
 		}

@@ -3,8 +3,6 @@ package xds
 import (
 	"slices"
 
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/xds/translate"
 )
@@ -14,8 +12,9 @@ type gateways struct {
 	ports map[model.PortKey]*port
 	// doors tell whose an address is.
 	doors map[translate.Door]model.PortKey
-	// hosts are by port and chain, so that a port's are found.
-	hosts map[model.PortKey]map[string]*chain
+	// chains are by port, so that a port's are found. There may be one whose port
+	// is not there (yet).
+	chains map[model.PortKey]map[string]*chain
 }
 
 // port is a gateway's port with what was made for it.
@@ -27,77 +26,50 @@ type port struct {
 	chains []string
 }
 
-// chain holds the hosts of one chain, whether there is such a chain or not (yet).
-type chain struct {
-	hosts map[string]*host
-}
-
-// host is one host with what was made for it; nothing before its port is known.
-type host struct {
-	*model.Host
-	routes *routev3.VirtualHost
-	dests  []string
-}
-
 func newGateways() gateways {
 	return gateways{
-		ports: map[model.PortKey]*port{},
-		doors: map[translate.Door]model.PortKey{},
-		hosts: map[model.PortKey]map[string]*chain{},
+		ports:  map[model.PortKey]*port{},
+		doors:  map[translate.Door]model.PortKey{},
+		chains: map[model.PortKey]map[string]*chain{},
 	}
+}
+
+// renewal is what has to be made anew of gateways.
+type renewal struct {
+	doors map[translate.Door]bool
+	// hosts are the domains whose routes changed, by chain; all are, if everyHost is
+	// among them.
+	hosts map[translate.ChainKey]map[string]bool
+}
+
+const everyHost = ""
+
+func (r *renewal) host(k translate.ChainKey, domain string) {
+	if r.hosts[k] == nil {
+		r.hosts[k] = map[string]bool{}
+	}
+	r.hosts[k][domain] = true
 }
 
 // gateway takes in gateways' ports and hosts that are new or changed.
 func (p *plan) gateway(d *model.Delta, c *change, touched map[string]bool) {
-	stale := map[translate.ChainKey]bool{}
+	r := &renewal{doors: map[translate.Door]bool{}, hosts: map[translate.ChainKey]map[string]bool{}}
 	for k, h := range d.Hosts {
-		p.host(k, h, stale)
+		p.host(k, h, r)
 	}
-	doors := map[translate.Door]bool{}
 	for k, g := range d.Ports {
-		p.port(k, g, c, touched, doors, stale)
+		p.port(k, g, r, c, touched)
 	}
-	for door := range doors {
+	for k, domains := range r.hosts {
+		p.hosts(k, domains, c, touched)
+	}
+	for door := range r.doors {
 		p.open(door, c)
 	}
-	for k := range stale {
-		p.hosts(k, c, touched)
-	}
-}
-
-// host takes in one host, or its end: nothing but Envoy has to do with it, so it
-// goes at once.
-func (p *plan) host(k model.HostKey, h *model.Host, stale map[translate.ChainKey]bool) {
-	chains := p.gateways.hosts[k.Port]
-	if chains == nil {
-		chains = map[string]*chain{}
-		p.gateways.hosts[k.Port] = chains
-	}
-	ch := chains[k.Chain]
-	if ch == nil {
-		ch = &chain{hosts: map[string]*host{}}
-		chains[k.Chain] = ch
-	}
-	old := ch.hosts[k.Domain]
-	if old != nil {
-		p.leaving.dests = append(p.leaving.dests, old.dests...)
-	}
-	if h != nil {
-		ch.hosts[k.Domain] = &host{Host: h}
-	} else {
-		delete(ch.hosts, k.Domain)
-		if len(ch.hosts) == 0 {
-			delete(chains, k.Chain)
-		}
-		if len(chains) == 0 {
-			delete(p.gateways.hosts, k.Port)
-		}
-	}
-	stale[translate.ChainKey{Port: k.Port, Chain: k.Chain}] = true
 }
 
 // port takes in one port. One that is gone leaves.
-func (p *plan) port(k model.PortKey, g *model.GatewayPort, c *change, touched map[string]bool, doors map[translate.Door]bool, stale map[translate.ChainKey]bool) {
+func (p *plan) port(k model.PortKey, g *model.GatewayPort, r *renewal, c *change, touched map[string]bool) {
 	old := p.gateways.ports[k]
 	if g == nil {
 		if old != nil {
@@ -115,13 +87,13 @@ func (p *plan) port(k model.PortKey, g *model.GatewayPort, c *change, touched ma
 	for _, ch := range g.Chains {
 		if ch.HTTP {
 			now.chains = append(now.chains, ch.Name)
-			stale[translate.ChainKey{Port: k, Chain: ch.Name}] = true
+			r.host(translate.ChainKey{Port: k, Chain: ch.Name}, everyHost)
 		}
 	}
 	for _, d := range now.doors {
 		p.gateways.doors[d] = k
 		delete(p.leaving.doors, d)
-		doors[d] = true
+		r.doors[d] = true
 	}
 	if old != nil {
 		p.replaced(old, now)
@@ -138,15 +110,16 @@ func (p *plan) replaced(old, now *port) {
 	}
 	for _, name := range old.chains {
 		if !slices.Contains(now.chains, name) {
-			p.leaving.routes[translate.ChainKey{Port: old.Key, Chain: name}.Name()] = true
+			names, dests := p.endChain(translate.ChainKey{Port: old.Key, Chain: name})
+			p.leaving.dests = append(p.leaving.dests, dests...)
+			for _, n := range names {
+				p.leaving.scopes[n] = true
+			}
 		}
 	}
 	if old.ClientCertificate != now.ClientCertificate {
-		for _, ch := range p.gateways.hosts[old.Key] {
-			for _, h := range ch.hosts {
-				p.leaving.dests = append(p.leaving.dests, h.dests...)
-				h.routes, h.dests = nil, nil
-			}
+		for _, ch := range p.gateways.chains[old.Key] {
+			p.leaving.dests = append(p.leaving.dests, ch.forget()...)
 		}
 	}
 }
@@ -164,39 +137,6 @@ func (p *plan) open(d translate.Door, c *change) {
 	p.secrets.ask(key{listeners, d.Name()}, translate.PortSecrets(g.GatewayPort))
 }
 
-// hosts makes the routes of a chain, and the clusters that they are the first to
-// need.
-func (p *plan) hosts(k translate.ChainKey, c *change, touched map[string]bool) {
-	g := p.gateways.ports[k.Port]
-	if g == nil || !slices.Contains(g.chains, k.Chain) {
-		return
-	}
-	var all []*routev3.VirtualHost
-	if ch := p.gateways.hosts[k.Port][k.Chain]; ch != nil {
-		for _, h := range ch.hosts {
-			if h.routes == nil {
-				p.routeHost(h, g, c, touched)
-			}
-			all = append(all, h.routes)
-		}
-	}
-	var parents []key
-	for _, d := range g.doors {
-		parents = append(parents, key{listeners, d.Name()})
-	}
-	delete(p.leaving.routes, k.Name())
-	c.put(routes, k.Name(), translate.Hosts(k, all), g.Origin, parents...)
-}
-
-func (p *plan) routeHost(h *host, g *port, c *change, touched map[string]bool) {
-	v, dests := translate.Host(h.Host, g.ClientCertificate)
-	h.routes = v
-	for _, d := range dests {
-		h.dests = append(h.dests, d.Name)
-		p.use(d, c, touched)
-	}
-}
-
 // dropPorts removes the ports that are leaving, and addresses that ports have
 // left.
 func (p *plan) dropPorts(l *leaving, c *change) {
@@ -208,12 +148,11 @@ func (p *plan) dropPorts(l *leaving, c *change) {
 			l.doors[d] = k
 		}
 		for _, name := range g.chains {
-			c.remove(routes, translate.ChainKey{Port: k, Chain: name}.Name())
-		}
-		for _, ch := range p.gateways.hosts[k] {
-			for _, h := range ch.hosts { // those that nobody took away: as if there were no port yet
-				l.dests = append(l.dests, h.dests...)
-				h.routes, h.dests = nil, nil
+			names, dests := p.endChain(translate.ChainKey{Port: k, Chain: name})
+			l.dests = append(l.dests, dests...)
+			for _, n := range names {
+				c.remove(scopes, n)
+				c.remove(routes, n)
 			}
 		}
 	}

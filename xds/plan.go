@@ -52,6 +52,7 @@ type leaving struct {
 	endpoints map[model.BackendKey]bool
 	dests     []string
 	routes    map[string]bool
+	scopes    map[string]bool
 	workloads map[model.WorkloadKey]bool
 	moved     map[residence]bool
 	mounts    map[string]bool
@@ -66,6 +67,7 @@ func newLeaving() leaving {
 		backends:  map[model.BackendKey]bool{},
 		endpoints: map[model.BackendKey]bool{},
 		routes:    map[string]bool{},
+		scopes:    map[string]bool{},
 		workloads: map[model.WorkloadKey]bool{},
 		moved:     map[residence]bool{},
 		mounts:    map[string]bool{},

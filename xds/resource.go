@@ -22,6 +22,7 @@ const (
 	endpoints
 	secrets
 	listeners
+	scopes
 	routes
 	kinds
 )
@@ -31,11 +32,12 @@ var typeURLs = [kinds]string{
 	endpoints: resourcev3.EndpointType,
 	secrets:   resourcev3.SecretType,
 	listeners: resourcev3.ListenerType,
+	scopes:    resourcev3.ScopedRouteType,
 	routes:    resourcev3.RouteType,
 }
 
 var kindNames = [kinds]string{
-	clusters: "clusters", endpoints: "endpoints", secrets: "secrets", listeners: "listeners", routes: "routes",
+	clusters: "clusters", endpoints: "endpoints", secrets: "secrets", listeners: "listeners", scopes: "scopes", routes: "routes",
 }
 
 // String returns the plural that operators read.
@@ -53,7 +55,10 @@ func kindOf(typeURL string) (kind, bool) {
 
 // wildcard tells whether Envoy asks for all resources of the kind, and not for
 // each by name.
-func (k kind) wildcard() bool { return k == clusters || k == listeners }
+func (k kind) wildcard() bool { return k == clusters || k == listeners || k == scopes }
+
+// always tells whether each Envoy asks for the kind, whatever it has been sent.
+func (k kind) always() bool { return k == clusters || k == listeners }
 
 // resource is one resource, marshalled once. Immutable.
 type resource struct {

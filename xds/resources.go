@@ -27,6 +27,7 @@ type Resources struct {
 	// Secrets are without their private keys.
 	Secrets   []proto.Message
 	Listeners []proto.Message
+	Scopes    []proto.Message
 	Routes    []proto.Message
 	// Unfit are those that could not be encoded.
 	Unfit []Rejection
@@ -44,6 +45,7 @@ func TranslateIn(m *model.Mesh, netnsDir string) Resources {
 		Endpoints: c.messages(endpoints),
 		Secrets:   withoutKeys(c.messages(secrets)),
 		Listeners: c.messages(listeners),
+		Scopes:    c.messages(scopes),
 		Routes:    c.messages(routes),
 		Unfit:     slices.SortedFunc(maps.Values(c.unfit), compareRejections),
 	}
@@ -74,7 +76,7 @@ func withoutKeys(ms []proto.Message) []proto.Message {
 func (r Resources) MarshalJSON() ([]byte, error) {
 	out := map[string][]json.RawMessage{}
 	for name, ms := range map[string][]proto.Message{
-		"clusters": r.Clusters, "endpoints": r.Endpoints, "secrets": r.Secrets, "listeners": r.Listeners, "routes": r.Routes,
+		"clusters": r.Clusters, "endpoints": r.Endpoints, "secrets": r.Secrets, "listeners": r.Listeners, "scopes": r.Scopes, "routes": r.Routes,
 	} {
 		out[name] = []json.RawMessage{}
 		for _, m := range ms {

@@ -133,7 +133,9 @@ func (s *Server) Prepare(ctx context.Context, d *model.Delta) error {
 	first := s.await(ctx, now)
 	// Also when Envoy did not answer in time: what is published is sent whenever it
 	// comes back, and nothing is lost.
-	then := s.await(ctx, append(s.store.publish(c, listeners, routes), later...))
+	news := append(s.store.publish(c, listeners, scopes, routes), later...)
+	s.store.remove(c, scopes, routes)
+	then := s.await(ctx, news)
 	return cmp.Or(first, then)
 }
 
@@ -162,10 +164,10 @@ func (s *Server) Retire(ctx context.Context, d *model.Delta) error {
 	defer s.planning.Unlock()
 	s.plan.note(d)
 	c := s.plan.shrink()
-	news := s.store.publish(c, endpoints, listeners, routes)
-	s.store.remove(c, listeners, routes)
+	news := s.store.publish(c, endpoints, listeners, scopes, routes)
+	s.store.remove(c, listeners, scopes, routes)
 	s.store.finish()
-	first := cmp.Or(s.await(ctx, news), s.awaitIdle(ctx, listeners, routes))
+	first := cmp.Or(s.await(ctx, news), s.awaitIdle(ctx, listeners, scopes, routes))
 	s.store.remove(c, clusters, endpoints, secrets)
 	return cmp.Or(first, s.awaitIdle(ctx, clusters))
 }

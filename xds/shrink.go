@@ -56,6 +56,10 @@ func (p *plan) shrink() *change {
 	for name := range l.routes {
 		c.remove(routes, name)
 	}
+	for name := range l.scopes {
+		c.remove(scopes, name)
+		c.remove(routes, name)
+	}
 	p.dropPorts(&l, c)
 	p.dropWorkloads(&l, c)
 	for k := range l.backends {

@@ -53,7 +53,7 @@ func (s *Server) Status() Status {
 		}
 		for k := range kinds {
 			t := &str.types[k]
-			out.Synced = out.Synced && t.idle() && (t.begun || !k.wildcard())
+			out.Synced = out.Synced && t.idle() && (t.begun || !k.always())
 			for name, r := range t.rejected {
 				out.Rejected = append(out.Rejected, Rejection{k.String(), name, st.origin(k, name), r.message, t.has[name] != ""})
 			}

@@ -210,8 +210,8 @@ func (s *store) mayRemove(st *stream, k kind) bool {
 	if !s.retired {
 		return !k.wildcard()
 	}
-	l, r := &st.types[listeners], &st.types[routes]
-	return k != clusters || (l.begun && l.idle() && settled(r))
+	l, c, r := &st.types[listeners], &st.types[scopes], &st.types[routes]
+	return k != clusters || (l.begun && l.idle() && settled(c) && settled(r))
 }
 
 func settled(t *subscription) bool { return !t.begun || t.idle() }

@@ -14,12 +14,8 @@ import (
 // gatewayHTTP routes what a gateway's clients ask for by the chain's hosts.
 func gatewayHTTP(p *model.GatewayPort, c model.Chain) *listenerv3.Filter {
 	h := edgeManager()
-	h.HttpFilters = filters
 	h.HttpProtocolOptions.DefaultHostForHttp_10 = p.Key.Gateway.Name + "." + p.Key.Gateway.Namespace
-	h.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
-		ConfigSource:    ads(),
-		RouteConfigName: ChainKey{p.Key, c.Name}.Name(),
-	}}
+	byScope(h, ChainKey{p.Key, c.Name})
 	return networkFilter("envoy.filters.network.http_connection_manager", typed(h))
 }
 

@@ -35,9 +35,7 @@ func netnsFrom(format string) []*valuev3.FilterStateValue {
 		Key:        &valuev3.FilterStateValue_ObjectKey{ObjectKey: upstreamNetns},
 		FactoryKey: hashableString,
 		Value: &valuev3.FilterStateValue_FormatString{FormatString: &corev3.SubstitutionFormatString{
-			Format: &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: &corev3.DataSource{
-				Specifier: &corev3.DataSource_InlineString{InlineString: format},
-			}},
+			Format: &corev3.SubstitutionFormatString_TextFormatSource{TextFormatSource: inlineString(format)},
 		}},
 		SharedWithUpstream: valuev3.FilterStateValue_ONCE,
 	}}

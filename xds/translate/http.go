@@ -24,10 +24,16 @@ const (
 // filters are the same for all frontends: what a rule asks for is switched on
 // on its routes, so a changed rule never changes a listener.
 var filters = []*hcmv3.HttpFilter{
-	dormant(corsFilter, typed(&corsv3.Cors{})),
-	dormant(sessionFilter, typed(&sessionv3.StatefulSession{})),
+	dormant(corsFilter, corsSettings),
+	dormant(sessionFilter, sessionSettings),
 	router,
 }
+
+// Without a word on the route, these do nothing.
+var (
+	corsSettings    = typed(&corsv3.Cors{})
+	sessionSettings = typed(&sessionv3.StatefulSession{})
+)
 
 // router adds no x-envoy-* headers to what applications say.
 var router = &hcmv3.HttpFilter{Name: "envoy.filters.http.router", ConfigType: &hcmv3.HttpFilter_TypedConfig{

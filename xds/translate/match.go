@@ -58,6 +58,10 @@ func header(name string, m *matcherv3.StringMatcher) *routev3.HeaderMatcher {
 	}
 }
 
+func regexHeader(name, pattern string) *routev3.HeaderMatcher {
+	return header(name, &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: regex(pattern)}})
+}
+
 func value(m model.NamedMatch) *matcherv3.StringMatcher {
 	if m.Kind == model.MatchRegex {
 		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: regex(m.Value)}}

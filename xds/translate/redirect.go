@@ -2,7 +2,6 @@ package translate
 
 import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
 	"sluice.io/sluice/model"
 )
@@ -18,9 +17,7 @@ func (b *builder) redirect(e model.HTTPEntry, s steps) []*routev3.Route {
 		return []*routev3.Route{plain}
 	}
 	ported := b.redirection(e, s, schemePort(to.Scheme))
-	ported.Match.Headers = append(ported.Match.Headers, header(":authority", &matcherv3.StringMatcher{
-		MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: regex(`.*:[0-9]+`)},
-	}))
+	ported.Match.Headers = append(ported.Match.Headers, regexHeader(":authority", `.*:[0-9]+`))
 	return []*routev3.Route{ported, plain}
 }
 

@@ -58,6 +58,10 @@ func inline(b []byte) *corev3.DataSource {
 	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: b}}
 }
 
+func inlineString(s string) *corev3.DataSource {
+	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: s}}
+}
+
 // bySDS is how a secret is asked for.
 func (s SecretSource) bySDS() *tlsv3.SdsSecretConfig {
 	return &tlsv3.SdsSecretConfig{Name: s.Name, SdsConfig: ads()}

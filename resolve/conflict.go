@@ -1,9 +1,7 @@
 package resolve
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -56,19 +54,29 @@ func newClaims(ls ...*listener) *claims {
 func settleConflicts(units [][]*listener) {
 	taken := newClaims()
 	for _, unit := range units {
-		unit = slices.DeleteFunc(slices.Clone(unit), func(l *listener) bool { return l.refused != nil })
-		own := newClaims(unit...)
+		unit = distinct(unit, taken)
+		unit = distinct(unit, newClaims(unit...))
 		for _, l := range unit {
-			if other := cmp.Or(own.against(l), taken.against(l)); other != nil {
-				l.conflict(other)
-			}
-		}
-		for _, l := range unit {
-			if !l.conflicted {
-				taken.add(l)
-			}
+			taken.add(l)
 		}
 	}
+}
+
+// distinct refuses the listeners that cannot be told from those of claims, and
+// returns the others.
+func distinct(unit []*listener, c *claims) []*listener {
+	var left []*listener
+	for _, l := range unit {
+		if l.refused != nil {
+			continue
+		}
+		if other := c.against(l); other != nil {
+			l.conflict(other)
+		} else {
+			left = append(left, l)
+		}
+	}
+	return left
 }
 
 // against returns another listener that this one cannot be told from.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -17,6 +19,21 @@ type gate struct {
 	parent  model.ObjectRef
 	port    uint16 // zero: all
 	section string // the listener's name; empty: all
+}
+
+// wish describes the listeners that the parentRef asks for.
+func (g gate) wish() string {
+	var parts []string
+	if g.section != "" {
+		parts = append(parts, strconv.Quote(g.section))
+	}
+	if g.port != 0 {
+		parts = append(parts, fmt.Sprintf("on port %d", g.port))
+	}
+	if len(parts) == 0 {
+		return "at all"
+	}
+	return strings.Join(parts, " ")
 }
 
 // admission is what a gate came to.
@@ -59,7 +76,7 @@ func (r *Resolver) enter(g gate, rt *route) (admission, map[listenerKey]domains)
 	}
 	switch {
 	case !named:
-		a.refused = &finding{reason: reasonNoMatchingParent, message: fmt.Sprintf("%s has no listener %s", p.ref, parent{port: g.port, section: g.section}.wish())}
+		a.refused = &finding{reason: reasonNoMatchingParent, message: fmt.Sprintf("%s has no listener %s", p.ref, g.wish())}
 	case !open:
 		a.refused = &finding{reason: string(gatewayv1.RouteReasonNotAllowedByListeners), message: fmt.Sprintf("no listener of %s lets %ss of namespace %s in: see allowedRoutes", p.ref, rt.ref.Kind, rt.ref.Namespace)}
 	case len(in) == 0:

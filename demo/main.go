@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -24,7 +25,7 @@ func main() {
 	mesh := flag.String("mesh", "demo/mesh", "the folder of YAML")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, p, *mesh)
+	err := run(ctx, os.Stdout, p, *mesh)
 	stop()
 	if err != nil {
 		if ctx.Err() != nil {
@@ -35,8 +36,9 @@ func main() {
 	}
 }
 
-// run sets the stage, plays the scenes, and clears the stage in every case.
-func run(ctx context.Context, p lab.Programs, mesh string) (err error) {
+// run sets the stage, plays the scenes, and clears the stage in every case. It
+// is an error when a proof does not hold.
+func run(ctx context.Context, out io.Writer, p lab.Programs, mesh string) (err error) {
 	if p.Envoy, err = lab.FindEnvoy("."); err != nil {
 		return err
 	}
@@ -51,7 +53,7 @@ func run(ctx context.Context, p lab.Programs, mesh string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	s, err := newStage(l, p, mesh)
+	s, err := newStage(l, out, p, mesh)
 	if err != nil {
 		return err
 	}
@@ -62,7 +64,7 @@ func run(ctx context.Context, p lab.Programs, mesh string) (err error) {
 			return err
 		}
 	}
-	return nil
+	return s.verdict()
 }
 
 // stage is the node, its four pods, and the terminal.
@@ -72,12 +74,12 @@ type stage struct {
 	web, cartV1, cartV2, ledger *lab.Pod
 }
 
-func newStage(l *lab.Lab, p lab.Programs, mesh string) (*stage, error) {
+func newStage(l *lab.Lab, out io.Writer, p lab.Programs, mesh string) (*stage, error) {
 	node, err := l.Node("node", p)
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{terminal: newTerminal(), node: node}
+	s := &stage{terminal: newTerminal(out), node: node}
 	// The order gives the pods the addresses that the YAML names.
 	for _, role := range []struct {
 		name string

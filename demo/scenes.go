@@ -36,8 +36,8 @@ func (s *stage) split(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.proof("%s", t)
-	s.proof("the servers saw %s: web's own address, not a proxy's", seen(t.clients))
+	s.proof(t.split(300, "cart-v1", "cart-v2", 0.1), "%s", t)
+	s.proof(only(t.clients, s.web.V4.String()), "the servers saw %s: web's own address, not a proxy's", seen(t.clients))
 	return nil
 }
 
@@ -48,7 +48,7 @@ func (s *stage) header(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.proof("20 requests with `version: beta`: %s", t)
+	s.proof(t.all(20, "cart-v2"), "20 requests with `version: beta`: %s", t)
 	args := []string{"explain", "--from", "shop/web", "--to", "cart:80", "--path", "/items", "-H", "version: beta"}
 	s.command("sluice " + strings.Join(args[:8], " ") + " 'version: beta'")
 	out, err := s.node.CLI(ctx, append(args, "--run-dir", s.node.RunDir)...)
@@ -56,6 +56,7 @@ func (s *stage) header(ctx context.Context) error {
 		return err
 	}
 	s.quote(strings.NewReplacer(s.node.Folder.Dir, "mesh", s.web.Netns, webNetns).Replace(out))
+	s.proof(strings.Contains(out, "outcome   goes to "+s.cartV2.V4.String()+":8080"), "that is cart-v2's address")
 	return nil
 }
 
@@ -66,7 +67,7 @@ func (s *stage) rewrite(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.proof("web asked for /basket/7?full=1, the server saw %s", seen(t.paths))
+	s.proof(t.all(10, "cart-v1") && only(t.paths, "/items/7?full=1"), "web asked for /basket/7?full=1, the server saw %s", seen(t.paths))
 	return nil
 }
 
@@ -94,12 +95,10 @@ func (s *stage) kernel(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.proof("%d TCP connections from web to ledger at %s", len(reports), ledgerVIP)
-	s.proof("the kernel balanced %d of them, Envoy accepted %d", kernelAfter-kernelBefore, envoyAfter-envoyBefore)
-	s.proof("ledger saw %s; web's getpeername() shows %s", reports[0].Remote, reports[0].Peername)
-	if kernelAfter-kernelBefore != n || envoyAfter != envoyBefore {
-		return errors.New("the connections did not stay in the kernel")
-	}
+	s.proof(len(reports) == n, "%d TCP connections from web to ledger at %s", len(reports), ledgerVIP)
+	s.proof(kernelAfter-kernelBefore == n && envoyAfter == envoyBefore,
+		"the kernel balanced %d of them, Envoy accepted %d", kernelAfter-kernelBefore, envoyAfter-envoyBefore)
+	s.proof(s.fromWeb(reports, n), "ledger saw %s; web's getpeername() shows %s", reports[0].Remote, reports[0].Peername)
 	return nil
 }
 
@@ -134,12 +133,12 @@ func (s *stage) edit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.proof("%s later all requests go to cart-v2", time.Since(began).Round(time.Millisecond))
+	s.proof(true, "%s later all requests go to cart-v2", time.Since(began).Round(time.Millisecond))
 	r := <-during
 	if r.err != nil {
 		return r.err
 	}
-	s.proof("2000 requests that were under way meanwhile: %s", r.t)
+	s.proof(r.t.by["cart-v1"]+r.t.by["cart-v2"] == 2000, "2000 requests that were under way meanwhile: %s", r.t)
 	return nil
 }
 
@@ -183,8 +182,8 @@ func (s *stage) kill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.proof("50 requests through Envoy: %s", t)
-	s.proof("50 connections in the kernel: %d", len(reports))
+	s.proof(t.all(50, "cart-v2"), "50 requests through Envoy: %s", t)
+	s.proof(s.fromWeb(reports, 50), "50 connections in the kernel: %d", len(reports))
 	return nil
 }
 
@@ -207,6 +206,6 @@ func (s *stage) uninstall(ctx context.Context) error {
 	if strings.Contains(string(mounts), s.node.RunDir) {
 		return fmt.Errorf("a mount below %s is left", s.node.RunDir)
 	}
-	s.proof("the pins that hold programs and maps, Envoy with its cgroup, mounts and files: gone")
+	s.proof(true, "the pins that hold programs and maps, Envoy with its cgroup, mounts and files: gone")
 	return nil
 }

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
+	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +37,20 @@ func (t *tally) String() string {
 	return strings.Join(parts, ", ") + ", none failed"
 }
 
+// all tells whether one server answered all of n requests.
+func (t *tally) all(n int, server string) bool { return maps.Equal(t.by, map[string]int{server: n}) }
+
+// split tells whether two servers answered n requests between them, the second of
+// them with a probability. Of right splits, fewer than one in a million are told wrong.
+func (t *tally) split(n int, first, second string, probability float64) bool {
+	mean := float64(n) * probability
+	far := 5.3 * math.Sqrt(mean*(1-probability))
+	return t.by[first]+t.by[second] == n && len(t.by) == 2 && math.Abs(float64(t.by[second])-mean) <= far
+}
+
+// only tells whether a set has one member, and which.
+func only(set map[string]bool, member string) bool { return len(set) == 1 && set[member] }
+
 // seen lists what is in a set.
 func seen(set map[string]bool) string { return strings.Join(slices.Sorted(maps.Keys(set)), ", ") }
 
@@ -55,7 +72,7 @@ func (s *stage) requests(ctx context.Context, n int, path string, flags ...strin
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			return nil, err
 		}
-		if r.Seen == nil {
+		if r.Seen == nil || r.Status != http.StatusOK {
 			return nil, fmt.Errorf("a request to cart failed: status %d, %s", r.Status, r.Err)
 		}
 		t.by[r.Seen.Name]++
@@ -83,6 +100,18 @@ func (s *stage) connections(ctx context.Context, n int) ([]echo.SockReport, erro
 		reports = append(reports, r)
 	}
 	return reports, nil
+}
+
+// fromWeb tells whether n connections reached ledger as they should: from web's
+// own address, and with the service's address as the peer that web sees.
+func (s *stage) fromWeb(reports []echo.SockReport, n int) bool {
+	for _, r := range reports {
+		remote, err := netip.ParseAddrPort(r.Remote)
+		if err != nil || remote.Addr().Unmap() != s.web.V4 || r.Peername != ledgerVIP || r.Name != s.ledger.Name {
+			return false
+		}
+	}
+	return len(reports) == n
 }
 
 // envoyConnections is how many connections Envoy has accepted so far.

@@ -106,10 +106,24 @@ func dialTCP(addr netip.AddrPort, mode, bind, text string) (s sock, said bool, e
 		}
 		return s, true, nil
 	}
-	if err := unix.Connect(int(s), sa); err != nil {
-		return s, false, &failure{"connect", err}
+	return s, false, s.connect(sa)
+}
+
+// connect connects. A signal ends the call early on a socket with a timeout, and
+// the Go runtime sends itself many; the kernel connects on, and is waited for.
+func (s sock) connect(sa unix.Sockaddr) error {
+	err := unix.Connect(int(s), sa)
+	if err == unix.EINTR { //nolint:errorlint // System calls return bare errnos.
+		f := s.connected()
+		if f == nil {
+			return nil
+		}
+		err = f.err
 	}
-	return s, false, nil
+	if err != nil {
+		return &failure{"connect", err}
+	}
+	return nil
 }
 
 func (s sock) bind(addr string, v6 bool) error {
@@ -133,8 +147,20 @@ func (s sock) connectLater(sa unix.Sockaddr) error {
 	if err != unix.EINPROGRESS { //nolint:errorlint // System calls return bare errnos.
 		return &failure{"connect", fmt.Errorf("want EINPROGRESS: %w", err)}
 	}
+	if f := s.connected(); f != nil {
+		return f
+	}
+	if err := unix.SetNonblock(int(s), false); err != nil {
+		return &failure{"fcntl", err}
+	}
+	return nil
+}
+
+// connected waits for a socket that connects.
+func (s sock) connected() *failure {
 	p := []unix.PollFd{{Fd: int32(s), Events: unix.POLLOUT}}
-	if n, err := unix.Poll(p, 3000); err != nil || n != 1 {
+	n, err := restarted(func() (int, error) { return unix.Poll(p, 3000) })
+	if err != nil || n != 1 {
 		return &failure{"poll", fmt.Errorf("%d ready: %w", n, err)}
 	}
 	e, err := unix.GetsockoptInt(int(s), unix.SOL_SOCKET, unix.SO_ERROR)
@@ -144,16 +170,23 @@ func (s sock) connectLater(sa unix.Sockaddr) error {
 	if e != 0 {
 		return &failure{"SO_ERROR", unix.Errno(e)}
 	}
-	if err := unix.SetNonblock(int(s), false); err != nil {
-		return &failure{"fcntl", err}
-	}
 	return nil
+}
+
+// restarted repeats a system call that a signal ended before it did anything.
+func restarted(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if err != unix.EINTR { //nolint:errorlint // System calls return bare errnos.
+			return n, err
+		}
+	}
 }
 
 // hold says the text, unless it is said already, and listens to the answer.
 func (c conversation) hold(s sock, r *echo.SockReport, said bool) error {
 	if !said {
-		if _, err := unix.Write(int(s), []byte(c.text)); err != nil {
+		if _, err := restarted(func() (int, error) { return unix.Write(int(s), []byte(c.text)) }); err != nil {
 			return &failure{"write", err}
 		}
 	}
@@ -208,7 +241,7 @@ type reader sock
 
 // Read implements io.Reader.
 func (r reader) Read(b []byte) (int, error) {
-	n, err := unix.Read(int(r), b)
+	n, err := restarted(func() (int, error) { return unix.Read(int(r), b) })
 	if err != nil {
 		return 0, &failure{"read", err}
 	}

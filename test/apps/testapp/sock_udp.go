@@ -90,7 +90,11 @@ func (s sock) disconnect() error {
 
 func (s sock) answered(r *echo.SockReport) error {
 	buf := make([]byte, 2048)
-	n, from, err := unix.Recvfrom(int(s), buf, 0)
+	var from unix.Sockaddr
+	n, err := restarted(func() (n int, err error) {
+		n, from, err = unix.Recvfrom(int(s), buf, 0)
+		return n, err
+	})
 	if err != nil {
 		return &failure{"recvfrom", err}
 	}

@@ -24,8 +24,9 @@ type Config struct {
 	// XDSSocket is the path of the unix socket that configuration comes from. Its
 	// folder must be one that UID can enter.
 	XDSSocket string
-	// UID and GID are whom Envoy runs as; zero means Nobody. It keeps one
-	// capability, CAP_SYS_ADMIN, to enter the workloads' network namespaces.
+	// UID and GID are whom Envoy runs as; zero means Nobody. It keeps two
+	// capabilities: CAP_SYS_ADMIN, to enter the workloads' network namespaces; and
+	// CAP_NET_BIND_SERVICE, where sluice has it, for gateways' UDP ports below 1024.
 	UID, GID int
 	// Concurrency is the number of worker threads; zero means one for each core.
 	Concurrency int

@@ -128,7 +128,7 @@ func TestProcess(t *testing.T) {
 	}
 	for key, want := range map[string]string{
 		"Uid": "65534 65534 65534 65534", "Gid": "65534 65534 65534 65534", "Groups": "",
-		"CapEff": "0000000000200000", "CapPrm": "0000000000200000", "CapAmb": "0000000000200000",
+		"CapEff": "0000000000200400", "CapPrm": "0000000000200400", "CapAmb": "0000000000200400",
 	} {
 		if got := proc(t, st.PID, key); got != want {
 			t.Errorf("%s of Envoy is %q, want %q", key, got, want)

@@ -130,8 +130,12 @@ func runWaiter(told string) error {
 	return fmt.Errorf("become Envoy: exec %s as uid %d: %w", l.Path, l.UID, err)
 }
 
-// giveUp makes this thread another user's, with CAP_SYS_ADMIN and no other
-// capability, in a way that exec keeps.
+// kept are the capabilities that Envoy has: to enter network namespaces, which it
+// cannot be without, and to bind the low ports of gateways' UDP listeners.
+var kept = []int{unix.CAP_SYS_ADMIN, unix.CAP_NET_BIND_SERVICE}
+
+// giveUp makes this thread another user's, with those of the kept capabilities
+// that it has and no other, in a way that exec keeps.
 func giveUp(uid, gid int) error {
 	if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("keep capabilities: %w", err)
@@ -147,13 +151,25 @@ func giveUp(uid, gid int) error {
 		}
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	const admin = 1 << unix.CAP_SYS_ADMIN
-	caps := [2]unix.CapUserData{{Effective: admin, Permitted: admin, Inheritable: admin}}
+	var caps [2]unix.CapUserData
+	if err := unix.Capget(&header, &caps[0]); err != nil {
+		return fmt.Errorf("read capabilities: %w", err)
+	}
+	bits := uint32(1 << unix.CAP_SYS_ADMIN)
+	for _, c := range kept {
+		bits |= caps[0].Permitted & (1 << c)
+	}
+	caps = [2]unix.CapUserData{{Effective: bits, Permitted: bits, Inheritable: bits}}
 	if err := unix.Capset(&header, &caps[0]); err != nil {
 		return fmt.Errorf("drop capabilities: %w", err)
 	}
-	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, unix.CAP_SYS_ADMIN, 0, 0); err != nil {
-		return fmt.Errorf("keep CAP_SYS_ADMIN: %w", err)
+	for _, c := range kept {
+		if bits&(1<<c) == 0 {
+			continue
+		}
+		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, uintptr(c), 0, 0); err != nil {
+			return fmt.Errorf("keep capability %d: %w", c, err)
+		}
 	}
 	return nil
 }

@@ -106,6 +106,7 @@ func (u *round) updateGateways() {
 			u.frames[n] = after
 		}
 		u.ask(before, after)
+		u.replacePortClaims(n, before, after)
 		u.replaceParents(before, after)
 		u.touchHosts(before, after)
 	}

@@ -42,11 +42,13 @@ func (u *round) updatePorts() {
 
 // makePort makes one port; nil where nobody can dial it, or nothing is served.
 func (r *Resolver) makePort(f *frame, p *portFrame) *model.GatewayPort {
+	addresses, has := r.portAddresses(f, p.key)
 	port := &model.GatewayPort{
-		Key: p.key, Addresses: f.reach.addresses, Target: r.target(p.key),
+		Key: p.key, Addresses: addresses, Target: r.target(p.key),
 		ClientCertificate: f.identity, Origin: f.origin,
 	}
-	if len(port.Addresses) == 0 && port.Target == 0 && !f.gateway.standalone() || !f.reach.known && port.Target == 0 {
+	anywhere := has && len(addresses) == 0 && f.gateway.standalone() && f.reach.known
+	if len(addresses) == 0 && port.Target == 0 && !anywhere {
 		return nil
 	}
 	for _, l := range p.listeners {

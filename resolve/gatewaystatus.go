@@ -24,7 +24,7 @@ func (r *Resolver) gatewayStatus(n name) *model.Status {
 	}
 	st := &model.Status{Origin: f.origin, Listeners: r.listenerStatuses(f, f.parents[0]), AttachedListenerSets: f.attached}
 	accepted := f.accepted()
-	st.Conditions = []model.Condition{accepted, f.programmed(accepted, f.listeners), f.resolvedRefs()}
+	st.Conditions = []model.Condition{accepted, r.programmed(f, accepted), f.resolvedRefs()}
 	if f.insecure {
 		warn := finding{reason: string(gatewayv1.GatewayReasonConfigurationChanged), message: "clients are let in without a valid certificate: validation mode AllowInsecureFallback"}
 		st.Conditions = append(st.Conditions, warn.condition(conditionInsecureFrontend, true))
@@ -55,21 +55,29 @@ func invalidNames(ls []*listener) string {
 }
 
 // programmed says whether something is served, and can be dialled.
-func (f *frame) programmed(accepted model.Condition, ls []*listener) model.Condition {
+func (r *Resolver) programmed(f *frame, accepted model.Condition) model.Condition {
 	switch {
 	case !accepted.Status:
 		wrong := finding{reason: reasonInvalid, message: "it is not accepted: " + accepted.Message}
 		return wrong.condition(conditionProgrammed, false)
 	case f.reach.unusable != nil:
 		return f.reach.unusable.condition(conditionProgrammed, false)
-	case !slices.ContainsFunc(ls, (*listener).sound):
-		wrong := finding{reason: reasonInvalid, message: "no listener has what it needs: see their conditions"}
+	}
+	if wrong := r.partlyTaken(f); wrong != nil {
 		return wrong.condition(conditionProgrammed, false)
 	}
-	ok := finding{reason: reasonProgrammed, message: "listeners are served"}
-	return ok.condition(conditionProgrammed, true)
+	var why finding
+	for _, l := range f.listeners {
+		if wrong := r.idle(f, l); wrong == nil {
+			ok := finding{reason: reasonProgrammed, message: "listeners are served"}
+			return ok.condition(conditionProgrammed, true)
+		} else if why.reason == "" {
+			why = *wrong
+		}
+	}
+	why.message = "no listener is served: " + why.message
+	return why.condition(conditionProgrammed, false)
 }
-
 func (f *frame) resolvedRefs() model.Condition {
 	if f.unresolved != nil {
 		return f.unresolved.condition(conditionResolvedRefs, false)
@@ -102,7 +110,7 @@ func (r *Resolver) listenerSetStatus(n name) *model.Status {
 	accepted := p.accepted(f)
 	return &model.Status{
 		Origin: p.origin, Listeners: r.listenerStatuses(f, p),
-		Conditions: []model.Condition{accepted, p.programmed(f, accepted)},
+		Conditions: []model.Condition{accepted, r.setProgrammed(f, accepted)},
 	}
 }
 
@@ -125,12 +133,12 @@ func (p *parentFrame) accepted(f *frame) model.Condition {
 	return ok.condition(conditionAccepted, true)
 }
 
-func (p *parentFrame) programmed(f *frame, accepted model.Condition) model.Condition {
+func (r *Resolver) setProgrammed(f *frame, accepted model.Condition) model.Condition {
 	if !accepted.Status {
 		wrong := finding{reason: accepted.Reason, message: "it is not accepted: " + accepted.Message}
 		return wrong.condition(conditionProgrammed, false)
 	}
-	if c := f.programmed(f.accepted(), f.listeners); !c.Status {
+	if c := r.programmed(f, f.accepted()); !c.Status {
 		wrong := finding{reason: "ParentNotProgrammed", message: f.gateway.ref.String() + ": " + c.Message}
 		return wrong.condition(conditionProgrammed, false)
 	}
@@ -141,7 +149,7 @@ func (p *parentFrame) programmed(f *frame, accepted model.Condition) model.Condi
 func (r *Resolver) listenerStatuses(f *frame, p *parentFrame) []model.ListenerStatus {
 	out := make([]model.ListenerStatus, len(p.listeners))
 	for i, l := range p.listeners {
-		out[i] = model.ListenerStatus{Name: l.name, Kinds: l.kinds, AttachedRoutes: r.attachedTo(l.listenerKey), Conditions: l.conditions(f)}
+		out[i] = model.ListenerStatus{Name: l.name, Kinds: l.kinds, AttachedRoutes: r.attachedTo(l.listenerKey), Conditions: r.listenerConditions(f, l)}
 	}
 	return out
 }
@@ -157,7 +165,7 @@ func (r *Resolver) attachedTo(k listenerKey) int32 {
 	return int32(n)
 }
 
-func (l *listener) conditions(f *frame) []model.Condition {
+func (r *Resolver) listenerConditions(f *frame, l *listener) []model.Condition {
 	var cs []model.Condition
 	if l.refused != nil {
 		cs = append(cs, l.refused.condition(conditionAccepted, false))
@@ -165,7 +173,12 @@ func (l *listener) conditions(f *frame) []model.Condition {
 		ok := finding{reason: reasonAccepted, message: "the listener is valid"}
 		cs = append(cs, ok.condition(conditionAccepted, true))
 	}
-	cs = append(cs, l.programmed(f))
+	if wrong := r.idle(f, l); wrong != nil {
+		cs = append(cs, wrong.condition(conditionProgrammed, false))
+	} else {
+		ok := finding{reason: reasonProgrammed, message: "the listener is served"}
+		cs = append(cs, ok.condition(conditionProgrammed, true))
+	}
 	if len(l.unresolved) > 0 {
 		wrong := merge("", l.unresolved)
 		cs = append(cs, wrong.condition(conditionResolvedRefs, false))
@@ -179,22 +192,19 @@ func (l *listener) conditions(f *frame) []model.Condition {
 	return cs
 }
 
-func (l *listener) programmed(f *frame) model.Condition {
-	var wrong finding
+// idle says why a listener is not served; nil when it is.
+func (r *Resolver) idle(f *frame, l *listener) *finding {
 	switch {
 	case l.conflicted:
-		wrong = *l.refused
+		return l.refused
 	case l.refused != nil:
-		wrong = finding{reason: reasonInvalid, message: "it is not accepted: " + l.refused.message}
+		return &finding{reason: reasonInvalid, message: "it is not accepted: " + l.refused.message}
 	case l.useless:
-		wrong = finding{reason: reasonInvalid, message: "it has nothing to serve with: see ResolvedRefs"}
+		return &finding{reason: reasonInvalid, message: "it has nothing to serve with: see ResolvedRefs"}
 	case f.refused != nil:
-		wrong = finding{reason: reasonInvalid, message: f.gateway.ref.String() + " is not accepted: " + f.refused.message}
+		return &finding{reason: reasonInvalid, message: f.gateway.ref.String() + " is not accepted: " + f.refused.message}
 	case !f.reach.known:
-		wrong = finding{reason: string(gatewayv1.ListenerReasonPending), message: f.reach.unusable.message}
-	default:
-		ok := finding{reason: reasonProgrammed, message: "the listener is served"}
-		return ok.condition(conditionProgrammed, true)
+		return &finding{reason: string(gatewayv1.ListenerReasonPending), message: f.reach.unusable.message}
 	}
-	return wrong.condition(conditionProgrammed, false)
+	return r.portTaken(f, l.portKey())
 }

@@ -37,6 +37,7 @@ type Resolver struct {
 	listenerAt  map[listenerKey]*listener           // their listeners
 	credentials map[credentialKey]*credentials      // those that something refers to
 	losers      map[listenerKey]map[*route]loss     // routes that others shut out
+	portHolders map[portClaim]name                  // who has a port
 	portsOf     map[name]set[model.PortKey]         // gateway -> ports that were made
 	hostsAt     index[model.PortKey, model.HostKey] // port -> hosts that were made
 	askedFor    map[netip.Addr]int                  // addresses of gateways without a controller
@@ -53,6 +54,7 @@ type Resolver struct {
 	certifies     index[name, credentialKey]     // Gateway -> credentials
 	trustees      index[credentialKey, name]     // credential -> BackendTLSPolicies
 	policiesOf    index[name, name]              // Service -> BackendTLSPolicies
+	portClaims    index[portClaim, name]         // port -> Gateways that want it
 	guestsOf      index[model.ObjectRef, *route] // parent -> routes that name it
 	guestsFrom    index[string, *route]          // namespace -> routes that name gateways
 	guests        index[listenerKey, *route]     // listener -> routes that are on it
@@ -107,6 +109,8 @@ func New() *Resolver {
 		listenerAt:    map[listenerKey]*listener{},
 		credentials:   map[credentialKey]*credentials{},
 		losers:        map[listenerKey]map[*route]loss{},
+		portHolders:   map[portClaim]name{},
+		portClaims:    index[portClaim, name]{},
 		portsOf:       map[name]set[model.PortKey]{},
 		hostsAt:       index[model.PortKey, model.HostKey]{},
 		askedFor:      map[netip.Addr]int{},
@@ -153,6 +157,7 @@ func (r *Resolver) Update(changed map[model.ObjectRef]*source.Object) Result {
 
 		gatewaysTouched:    set[name]{},
 		portsTouched:       set[name]{},
+		portClaimsTouched:  set[portClaim]{},
 		hostsTouched:       set[model.HostKey]{},
 		settle:             set[listenerKey]{},
 		credentialsTouched: set[credentialKey]{},
@@ -166,6 +171,7 @@ func (r *Resolver) Update(changed map[model.ObjectRef]*source.Object) Result {
 	u.settleWorkloads()
 	u.rereadCredentials()
 	u.updateGateways()
+	u.settlePortClaims()
 	u.updatePolicies()
 	u.updateServices()
 	u.updateEndpoints()
@@ -199,6 +205,7 @@ type round struct {
 
 	gatewaysTouched    set[name]          // gateways to read anew
 	portsTouched       set[name]          // gateways whose ports to make
+	portClaimsTouched  set[portClaim]     // ports whose claimants changed
 	hostsTouched       set[model.HostKey] // hosts to make
 	settle             set[listenerKey]   // listeners whose routes changed
 	credentialsTouched set[credentialKey] // credentials to read or to emit

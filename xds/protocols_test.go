@@ -144,10 +144,9 @@ func TestGRPC(t *testing.T) {
 	l.run(t, d)
 }
 
-// TestWebSocket upgrades, and speaks both ways, whatever the service declares.
-func TestWebSocket(t *testing.T) {
-	l, d := newLab(t), model.NewDelta()
-	l.server.handle(8090, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+// webSocket upgrades, and echoes, until the test ends.
+func webSocket(t *testing.T) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "websocket" {
 			http.Error(rw, "no upgrade", 400)
 			return
@@ -161,7 +160,13 @@ func TestWebSocket(t *testing.T) {
 		defer context.AfterFunc(t.Context(), func() { c.Close() })()
 		fmt.Fprint(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 		io.Copy(c, buf)
-	}))
+	})
+}
+
+// TestWebSocket upgrades, and speaks both ways, whatever the service declares.
+func TestWebSocket(t *testing.T) {
+	l, d := newLab(t), model.NewDelta()
+	l.server.handle(8090, webSocket(t))
 	service(d, "auto", model.AppAuto, at(l.server.v4, 8090))
 	service(d, "ws", model.AppWS, at(l.server.v4, 8090))
 	service(d, "http", model.AppHTTP, at(l.server.v4, 8090))

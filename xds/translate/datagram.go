@@ -6,6 +6,7 @@ import (
 
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	matcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	udpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/udp/udp_proxy/v3"
 
@@ -16,6 +17,7 @@ import (
 // node need not have (yet): there is no hand-off without connections. Replies
 // leave from the address that the client dialled.
 func datagrams(l *listenerv3.Listener, p *model.GatewayPort) {
+	l.GetAddress().GetSocketAddress().Protocol = corev3.SocketAddress_UDP
 	l.Freebind = yes
 	l.UdpListenerConfig = &listenerv3.UdpListenerConfig{}
 	proxy := &udpproxyv3.UdpProxyConfig{

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"net/netip"
 	"strconv"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -19,6 +20,9 @@ func Assignment(d Destination, endpoints map[model.BackendKey]*model.Endpoints) 
 	a := &endpointv3.ClusterLoadAssignment{ClusterName: d.Name}
 	for i, p := range d.Parts {
 		eps := lbEndpoints(endpoints[p.Backend], d.Family)
+		if p.Lost {
+			eps = []*endpointv3.LbEndpoint{nowhere()}
+		}
 		if len(eps) == 0 {
 			continue
 		}
@@ -46,12 +50,20 @@ func lbEndpoints(eps *model.Endpoints, f Family) []*endpointv3.LbEndpoint {
 	f = f.prefer(eps.Endpoints)
 	for _, e := range eps.Endpoints {
 		if FamilyOf(e.Addr.Addr()) == f {
-			out = append(out, &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
-				Endpoint: &endpointv3.Endpoint{Address: address(socket(e.Addr))},
-			}})
+			out = append(out, endpoint(e.Addr))
 		}
 	}
 	return out
+}
+
+// nowhere is an address that the kernel lets nobody send to who has not asked for
+// leave to broadcast: datagrams to it end here.
+func nowhere() *endpointv3.LbEndpoint { return endpoint(netip.MustParseAddrPort("255.255.255.255:9")) }
+
+func endpoint(a netip.AddrPort) *endpointv3.LbEndpoint {
+	return &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
+		Endpoint: &endpointv3.Endpoint{Address: address(socket(a))},
+	}}
 }
 
 // mark tells which part of a destination endpoints are of.

@@ -32,7 +32,7 @@ func gatewayProtocol(d Destination, app model.AppProtocol, backends map[model.Ba
 	switch {
 	case d.Outlet.HTTP2 || app == model.AppH2C || app == model.AppGRPC:
 		return upstreamHTTP2
-	case app != model.AppWS && len(d.Parts) > 0 && d.tlsOf(d.Parts[0].Backend, backends) != nil:
+	case app != model.AppWS && len(d.Parts) == 1 && d.tlsOf(d.Parts[0].Backend, backends) != nil:
 		return upstreamAgreed
 	default:
 		return upstreamHTTP1

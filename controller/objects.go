@@ -102,8 +102,11 @@ func (o *objects) see(ref model.ObjectRef, s *state) {
 	} else {
 		o.have[ref] = *s
 	}
+	// What nobody wants is not removed for being there: at a start everything is
+	// seen before it is known what is wanted.
+	wanted := o.want[ref] != nil
 	o.mu.Unlock()
-	if had != (s != nil) || s != nil && was != *s {
+	if wanted && (had != (s != nil) || s != nil && was != *s) {
 		o.queue.add(ref)
 	}
 }
@@ -138,7 +141,7 @@ func (o *objects) look(ctx context.Context, ref model.ObjectRef) (time.Duration,
 	have, there := o.have[ref]
 	o.mu.Unlock()
 	switch {
-	case want == nil && there:
+	case want == nil && there && ref.Kind != kindAddressPool: // users' own
 		return 0, o.remove(ctx, ref)
 	case want == nil:
 		return 0, nil

@@ -23,8 +23,14 @@ func TestCORS(t *testing.T) {
     backendRefs: [{name: front, port: 80}]
 `))
 	s.settle()
+	families(t, func(t *testing.T, family int) { c.crossesOrigins(t, family) })
+}
+
+// crossesOrigins asks service front as a browser does.
+func (c *client) crossesOrigins(t *testing.T, family int) {
+	t.Helper()
 	preflight := func(origin string) *answer {
-		return c.get(t, 4, request{To: "http://front/", Method: "OPTIONS", Header: []string{
+		return c.get(t, family, request{To: "http://front/", Method: "OPTIONS", Header: []string{
 			"Origin: " + origin, "Access-Control-Request-Method: PUT", "Access-Control-Request-Headers: x-one",
 		}})
 	}
@@ -44,7 +50,7 @@ func TestCORS(t *testing.T) {
 				t.Errorf("preflight from %s: %s: %q, want %q", origin, name, got, want)
 			}
 		}
-		a = c.get(t, 4, request{To: "http://front/", Header: []string{"Origin: " + origin}})
+		a = c.get(t, family, request{To: "http://front/", Header: []string{"Origin: " + origin}})
 		if a.name() != "front" || a.Header.Get("Access-Control-Allow-Origin") != origin || a.Header.Get("Access-Control-Expose-Headers") != "x-app" {
 			t.Errorf("request from %s: %s with %v", origin, a.name(), a.Header)
 		}

@@ -130,12 +130,14 @@ func TestExplain(t *testing.T) {
 			s.checkRule(t, e, tc.file, tc.line)
 			r := tc.request
 			r.To, r.Fresh = "http://front"+r.To, true
-			really := tally(24, func() string { return from.getName(4, r) })
-			if tc.status == 0 {
-				checkServers(t, e, really, tc.servers)
-			} else if e.Outcome.Status != tc.status || really[fmt.Sprint(tc.status)] != 24 {
-				t.Errorf("explain says %+v, the request really had %s; want %d", e.Outcome, counts(really), tc.status)
-			}
+			families(t, func(t *testing.T, family int) {
+				really := tally(24, func() string { return from.getName(family, r) })
+				if tc.status == 0 {
+					checkServers(t, e, really, tc.servers)
+				} else if e.Outcome.Status != tc.status || really[fmt.Sprint(tc.status)] != 24 {
+					t.Errorf("explain says %+v, the request really had %s; want %d", e.Outcome, counts(really), tc.status)
+				}
+			})
 		})
 	}
 	t.Run("text names file and line", func(t *testing.T) {
@@ -154,20 +156,21 @@ func TestExplainKernel(t *testing.T) {
 	s.settle()
 	for _, tc := range []struct {
 		service string
-		family  int
 		file    string
 		line    int
 		servers []string
 	}{
-		{"front", 4, "routes", 28, []string{"v2", "v3"}},
-		{"v1", 6, "service-v1", 1, []string{"v1"}},
+		{"front", "routes", 28, []string{"v2", "v3"}},
+		{"v1", "service-v1", 1, []string{"v1"}},
 	} {
 		e := s.explain(t, c, tc.service, 70)
 		if e.Handler != "kernel" {
 			t.Errorf("%s is handled by %s, want kernel", tc.service, e.Handler)
 		}
 		s.checkRule(t, e, tc.file, tc.line)
-		checkServers(t, e, tally(24, func() string { return c.tcpName(tc.family, tc.service+":70") }), tc.servers)
+		families(t, func(t *testing.T, family int) {
+			checkServers(t, e, tally(24, func() string { return c.tcpName(family, tc.service+":70") }), tc.servers)
+		})
 	}
 	if e := s.explain(t, c, "empty", 70); e.Handler != "kernel" || e.Outcome.Verdict != "refused" {
 		t.Errorf("%+v, want the kernel to refuse", e)

@@ -99,14 +99,16 @@ spec:
   - backendRefs: [{name: front, port: 90}]
 `)
 	s.settle()
-	g := c.grpc(t, 4, "front:90")
-	for method, want := range map[string]string{
-		echo.GRPCService + "/Get": "get", echo.GRPCOtherService + "/Get": "get", echo.GRPCService + "/Put": "front",
-	} {
-		if got := call(t.Context(), g, method); got != want {
-			t.Errorf("%s went to %s, want %s", method, got, want)
+	families(t, func(t *testing.T, family int) {
+		g := c.grpc(t, family, "front:90")
+		for method, want := range map[string]string{
+			echo.GRPCService + "/Get": "get", echo.GRPCOtherService + "/Get": "get", echo.GRPCService + "/Put": "front",
+		} {
+			if got := call(t.Context(), g, method); got != want {
+				t.Errorf("%s went to %s, want %s", method, got, want)
+			}
 		}
-	}
+	})
 }
 
 func TestGRPCFilters(t *testing.T) {
@@ -128,22 +130,24 @@ spec:
     backendRefs: [{name: front, port: 90}]
 `)
 	s.settle()
-	g := c.grpc(t, 4, "front:90")
-	ctx := withMetadata(t.Context(), "x-set: old", "x-remove: gone", "x-keep: kept", "x-key: grpc-mirror")
-	var back metadata.MD
-	seen, err := g.Call(ctx, echo.GRPCService+"/Get", "hello", grpc.Header(&back))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := fmt.Sprint(seen.Header("X-Set"), seen.Header("X-Remove"), seen.Header("X-Keep"), back.Get("x-back"))
-	if got != "newkept[here]" {
-		t.Errorf("filters gave %s", got)
-	}
-	s.eventually("the mirror's copy", func() error {
-		if n := c.mirrored(t, "copy", "grpc-mirror"); n != 1 {
-			return fmt.Errorf("the mirror saw %d calls, want 1", n)
+	families(t, func(t *testing.T, family int) {
+		key := fmt.Sprintf("grpc-mirror-%d", family)
+		ctx := withMetadata(t.Context(), "x-set: old", "x-remove: gone", "x-keep: kept", "x-key: "+key)
+		var back metadata.MD
+		seen, err := c.grpc(t, family, "front:90").Call(ctx, echo.GRPCService+"/Get", "hello", grpc.Header(&back))
+		if err != nil {
+			t.Fatal(err)
 		}
-		return nil
+		got := fmt.Sprint(seen.Header("X-Set"), seen.Header("X-Remove"), seen.Header("X-Keep"), back.Get("x-back"))
+		if got != "newkept[here]" {
+			t.Errorf("filters gave %s", got)
+		}
+		s.eventually("the mirror's copy", func() error {
+			if n := c.mirrored(t, "copy", key); n != 1 {
+				return fmt.Errorf("the mirror saw %d calls, want 1", n)
+			}
+			return nil
+		})
 	})
 }
 
@@ -311,18 +315,21 @@ spec:
     backendRefs: [{name: front, port: 90}]
 `)
 	s.settle()
-	g := c.grpc(t, 4, "front:90")
-	for header, want := range map[string]codes.Code{
-		"to: missing": codes.Unavailable, "to: empty": codes.Unavailable, "to: nobody": codes.Unimplemented,
-	} {
-		if got := call(t.Context(), g, echo.GRPCService+"/Get", header); got != want.String() {
-			t.Errorf("%s: %s, want %s", header, got, want)
+	families(t, func(t *testing.T, family int) {
+		g := c.grpc(t, family, "front:90")
+		for header, want := range map[string]codes.Code{
+			"to: missing": codes.Unavailable, "to: empty": codes.Unavailable, "to: nobody": codes.Unimplemented,
+		} {
+			if got := call(t.Context(), g, echo.GRPCService+"/Get", header); got != want.String() {
+				t.Errorf("%s: %s, want %s", header, got, want)
+			}
 		}
-	}
-	if got := call(t.Context(), g, echo.GRPCService+"/Get", "to: front", "test-fail: one/1/5"); got != codes.NotFound.String() {
-		t.Errorf("the server's own status arrived as %s, want %s", got, codes.NotFound)
-	}
-	if got := call(t.Context(), g, echo.GRPCService+"/Get", "to: front"); got != "front" {
-		t.Errorf("%s, want front", got)
-	}
+		failing := fmt.Sprintf("test-fail: once-%d/1/5", family)
+		if got := call(t.Context(), g, echo.GRPCService+"/Get", "to: front", failing); got != codes.NotFound.String() {
+			t.Errorf("the server's own status arrived as %s, want %s", got, codes.NotFound)
+		}
+		if got := call(t.Context(), g, echo.GRPCService+"/Get", "to: front"); got != "front" {
+			t.Errorf("%s, want front", got)
+		}
+	})
 }

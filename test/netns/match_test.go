@@ -139,11 +139,13 @@ spec:
 	s.apply("4", rule("name-a", young, "/name", "first"))
 	s.apply("5", rule("rules", young, "/rules", "early", "late"))
 	s.settle()
-	for path, want := range map[string]string{"/age": "older", "/name": "first", "/rules": "early"} {
-		if got := c.getName(4, request{To: "http://front" + path}); got != want {
-			t.Errorf("%s went to %s, want %s", path, got, want)
+	families(t, func(t *testing.T, family int) {
+		for path, want := range map[string]string{"/age": "older", "/name": "first", "/rules": "early"} {
+			if got := c.getName(family, request{To: "http://front" + path}); got != want {
+				t.Errorf("%s went to %s, want %s", path, got, want)
+			}
 		}
-	}
+	})
 }
 
 // TestParentRefs proves what a parentRef takes: a port by its number or name, and
@@ -165,17 +167,19 @@ spec:
 `)
 	}
 	s.settle()
-	for _, name := range []string{"number", "name", "none"} {
-		if got := c.getName(4, request{To: "http://" + name + "/"}); got != "v2" {
-			t.Errorf("parentRef with %s: port 80 went to %s, want v2", name, got)
+	families(t, func(t *testing.T, family int) {
+		for _, name := range []string{"number", "name", "none"} {
+			if got := c.getName(family, request{To: "http://" + name + "/"}); got != "v2" {
+				t.Errorf("parentRef with %s: port 80 went to %s, want v2", name, got)
+			}
+			if got, all := c.getName(family, request{To: "http://" + name + ":90/"}), name == "none"; (got == "v2") != all {
+				t.Errorf("parentRef with %s: port 90 went to %s; to v2 is %t", name, got, all)
+			}
+			if got := c.udpName(family, name+":53"); got != name {
+				t.Errorf("parentRef with %s: the UDP port went to %s, want %s", name, got, name)
+			}
 		}
-		if got, all := c.getName(6, request{To: "http://" + name + ":90/"}), name == "none"; (got == "v2") != all {
-			t.Errorf("parentRef with %s: port 90 went to %s; to v2 is %t", name, got, all)
-		}
-		if got := c.udpName(4, name+":53"); got != name {
-			t.Errorf("parentRef with %s: the UDP port went to %s, want %s", name, got, name)
-		}
-	}
+	})
 }
 
 // TestNoMatch proves that a request that no rule takes gets 404, and that the
@@ -227,12 +231,14 @@ spec:
   - backendRefs: [{name: other, port: 80}]
 `)
 	s.settle()
-	for _, host := range []string{"front", "front." + s.ns + ".svc.cluster.local", "named.example", "else.example:80"} {
-		a := c.get(t, 4, request{To: "http://front/", Header: []string{"Host: " + host}})
-		if a.name() != "other" {
-			t.Errorf("Host %s went to %s, want other", host, a.name())
-		} else if a.Seen.Host != host {
-			t.Errorf("Host %s arrived as %s", host, a.Seen.Host)
+	families(t, func(t *testing.T, family int) {
+		for _, host := range []string{"front", "front." + s.ns + ".svc.cluster.local", "named.example", "else.example:80"} {
+			a := c.get(t, family, request{To: "http://front/", Header: []string{"Host: " + host}})
+			if a.name() != "other" {
+				t.Errorf("Host %s went to %s, want other", host, a.name())
+			} else if a.Seen.Host != host {
+				t.Errorf("Host %s arrived as %s", host, a.Seen.Host)
+			}
 		}
-	}
+	})
 }

@@ -27,6 +27,7 @@ func TestMirrors(t *testing.T) {
 	s := newSpace(t)
 	s.each("front", "all", "half", "few")
 	s.service("nobody")
+	s.service("slow", s.server("slow", "--slow", "30s")) // longer than a request may take
 	c := s.client("client")
 	s.apply("route", httpRoute("mirrors", "front", `
   - filters:
@@ -34,6 +35,7 @@ func TestMirrors(t *testing.T) {
     - {type: RequestMirror, requestMirror: {backendRef: {name: half, port: 80}, percent: 50}}
     - {type: RequestMirror, requestMirror: {backendRef: {name: few, port: 80}, fraction: {numerator: 1, denominator: 10}}}
     - {type: RequestMirror, requestMirror: {backendRef: {name: nobody, port: 80}}}
+    - {type: RequestMirror, requestMirror: {backendRef: {name: slow, port: 80}, percent: 5}}
     backendRefs: [{name: front, port: 80}]
 `))
 	s.settle()
@@ -43,7 +45,7 @@ func TestMirrors(t *testing.T) {
 		assertShares(t, n, map[string]int{"front": 1}, func() string {
 			return c.getName(family, request{To: "http://front/", Method: "POST", Body: "text", Header: []string{"X-Key: " + key}})
 		})
-		for server, share := range map[string]float64{"front": 1, "all": 1, "half": .5, "few": .1} {
+		for server, share := range map[string]float64{"front": 1, "all": 1, "half": .5, "few": .1, "slow": .05} {
 			slack := 5 * math.Sqrt(n*share*(1-share))
 			s.eventually("the mirrors' share", func() error {
 				if got := c.mirrored(t, server, key); math.Abs(float64(got)-n*share) > slack {

@@ -58,16 +58,18 @@ func TestLongBodies(t *testing.T) {
 	for i := range body {
 		body[i] = 'a' + byte(i%26)
 	}
-	for _, h2c := range []bool{false, true} {
-		a := c.get(t, 4, request{To: "http://front/", Method: "POST", Body: string(body), H2C: h2c})
-		if a.Seen == nil || a.Seen.Body != string(body) {
-			t.Errorf("a body of %d bytes did not come back (HTTP/2 %t): %d", len(body), h2c, a.Code)
+	families(t, func(t *testing.T, family int) {
+		for _, h2c := range []bool{false, true} {
+			a := c.get(t, family, request{To: "http://front/", Method: "POST", Body: string(body), H2C: h2c})
+			if a.Seen == nil || a.Seen.Body != string(body) {
+				t.Errorf("a body of %d bytes did not come back (HTTP/2 %t): %d", len(body), h2c, a.Code)
+			}
 		}
-	}
-	a := c.get(t, 4, request{To: "http://front/stream/5/100ms"})
-	if a.Body != "0\n1\n2\n3\n4\n" {
-		t.Errorf("the pieces were %q", a.Body)
-	}
+		a := c.get(t, family, request{To: "http://front/stream/5/100ms"})
+		if a.Body != "0\n1\n2\n3\n4\n" {
+			t.Errorf("the pieces were %q", a.Body)
+		}
+	})
 }
 
 // TestConsumerRoutes proves that a route in the client's own namespace, for

@@ -93,14 +93,16 @@ func TestBadReferences(t *testing.T) {
 	if p := s.problem(s.file("regex")); p == nil || p.LastGood || p.Object.Name != "regex" || p.Line != 9 {
 		t.Errorf("the expression that never was good: %+v, want a problem at line 9 without a last good state", p)
 	}
-	for path, want := range map[string]string{"/": "v1", "/missing": "500", "/half": "v2"} {
-		if got := c.getName(4, request{To: "http://front" + path}); got != want {
-			t.Errorf("%s: %s, want %s", path, got, want)
+	families(t, func(t *testing.T, family int) {
+		for path, want := range map[string]string{"/": "v1", "/missing": "500", "/half": "v2"} {
+			if got := c.getName(family, request{To: "http://front" + path}); got != want {
+				t.Errorf("%s: %s, want %s", path, got, want)
+			}
 		}
-	}
-	if got := call(t.Context(), c.grpc(t, 4, "v1:90"), "sluice.test.Echo/Get"); got != "v2" {
-		t.Errorf("the winner of the conflict: %s, want v2", got)
-	}
+		if got := call(t.Context(), c.grpc(t, family, "v1:90"), "sluice.test.Echo/Get"); got != "v2" {
+			t.Errorf("the winner of the conflict: %s, want v2", got)
+		}
+	})
 	if rejected := s.status().XDS.Rejected; len(rejected) > 0 {
 		t.Errorf("Envoy rejected %+v", rejected)
 	}

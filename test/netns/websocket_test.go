@@ -93,25 +93,27 @@ func TestWebSocketOutlivesTimeouts(t *testing.T) {
     backendRefs: [{name: front, port: 80}]
 `))
 	s.settle()
-	if got := c.getName(4, request{To: "http://front/delay/30s"}); got != "504" {
-		t.Fatalf("the timeout is not in force: %s", got)
-	}
-	// On a busy machine the handshake itself may meet the timeout.
-	var w *echo.WebSocket
-	s.eventually("the handshake", func() (err error) {
-		w, err = c.tryWebSocket(4, "ws://front/chat", nil)
-		return err
+	families(t, func(t *testing.T, family int) {
+		if got := c.getName(family, request{To: "http://front/delay/30s"}); got != "504" {
+			t.Fatalf("the timeout is not in force: %s", got)
+		}
+		// On a busy machine the handshake itself may meet the timeout.
+		var w *echo.WebSocket
+		s.eventually("the handshake", func() (err error) {
+			w, err = c.tryWebSocket(family, "ws://front/chat", nil)
+			return err
+		})
+		t.Cleanup(func() { _ = w.Close() })
+		say(t, w, "at the start")
+		// The time that passes is what is tested: without a word, longer than the
+		// timeout, and then with many.
+		quiet := time.NewTimer(2 * timeout)
+		defer quiet.Stop()
+		<-quiet.C
+		for end := time.Now().Add(timeout); time.Now().Before(end); {
+			say(t, w, "still here")
+		}
 	})
-	t.Cleanup(func() { _ = w.Close() })
-	say(t, w, "at the start")
-	// The time that passes is what is tested: without a word, longer than the
-	// timeout, and then with many.
-	quiet := time.NewTimer(2 * timeout)
-	defer quiet.Stop()
-	<-quiet.C
-	for end := time.Now().Add(timeout); time.Now().Before(end); {
-		say(t, w, "still here")
-	}
 }
 
 // webSocket opens a WebSocket that ends with the test.

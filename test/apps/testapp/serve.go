@@ -8,12 +8,15 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 )
 
 // server is one test server with all the protocols that it was asked for.
 type server struct {
 	name   string
 	protos string
+	// slow is the time that HTTP answers take.
+	slow time.Duration
 	// counts counts requests by the key that they carry; see counters.
 	counts counters
 }
@@ -29,6 +32,7 @@ func serve(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	fs.StringVar(&s.name, "name", "server", "the name that the server reports")
 	fs.StringVar(&s.protos, "protos", "h1,h2c", "HTTP versions: h1, h2c")
+	fs.DurationVar(&s.slow, "slow", 0, "answer HTTP requests after that time")
 	httpAddrs := fs.String("http", "", "comma-separated addresses for HTTP and WebSocket")
 	grpcAddrs := fs.String("grpc", "", "comma-separated addresses for gRPC")
 	tcpAddrs := fs.String("tcp", "", "comma-separated addresses for TCP echo")

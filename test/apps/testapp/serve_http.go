@@ -30,7 +30,8 @@ type connKey struct{}
 //	/count/KEY               tells how many requests had the header X-Key: KEY
 //
 // Every other path is answered with an echo.Seen. A request header
-// "Test-Reply: name=value" adds a header to the answer.
+// "Test-Reply: name=value" adds a header to the answer. A server that was started
+// as a slow one answers all but /count after its time.
 func (s *server) http(addr string) (part, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -93,6 +94,9 @@ func (s *server) httpMux() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if k := r.Header.Get("X-Key"); k != "" {
 			s.counts.next("seen " + k)
+		}
+		if s.slow > 0 && !strings.HasPrefix(r.URL.Path, "/count/") && !waitFor(r, s.slow) {
+			return
 		}
 		if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 			s.websocket(w, r)
@@ -176,6 +180,10 @@ func wait(r *http.Request, name string) bool {
 	if err != nil {
 		d = 0
 	}
+	return waitFor(r, d)
+}
+
+func waitFor(r *http.Request, d time.Duration) bool {
 	select {
 	case <-time.After(d):
 		return true

@@ -123,6 +123,32 @@ func inode(info fs.FileInfo) uint64 {
 // links lists the BPF links on cgroups, which are given by their ids.
 func links(t *testing.T, cgroups map[uint64]string) []string {
 	t.Helper()
+	return linksOn(t, func(info *link.Info) string {
+		if cg := info.Cgroup(); cg != nil {
+			return cgroups[cg.CgroupId]
+		}
+		return ""
+	})
+}
+
+// netnsLinks lists the BPF links on a network namespace.
+func netnsLinks(t *testing.T, path string) []string {
+	t.Helper()
+	at, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return linksOn(t, func(info *link.Info) string {
+		if ns := info.NetNs(); ns != nil && uint64(ns.NetnsInode) == inode(at) {
+			return path
+		}
+		return ""
+	})
+}
+
+// linksOn lists the BPF links of which where knows the place.
+func linksOn(t *testing.T, where func(*link.Info) string) []string {
+	t.Helper()
 	var found []string
 	it := new(link.Iterator)
 	defer it.Close()
@@ -131,8 +157,8 @@ func links(t *testing.T, cgroups map[uint64]string) []string {
 		if err != nil {
 			continue // It is gone.
 		}
-		if cg := info.Cgroup(); cg != nil && cgroups[cg.CgroupId] != "" {
-			found = append(found, fmt.Sprintf("link %d on %s", info.ID, cgroups[cg.CgroupId]))
+		if place := where(info); place != "" {
+			found = append(found, fmt.Sprintf("link %d on %s", info.ID, place))
 		}
 	}
 	if err := it.Err(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,6 +23,8 @@ type world struct {
 	probePod *lab.Pod
 	// settled counts calls of settle.
 	settled atomic.Int64
+	// gateways tells that the folder has what all gateways need.
+	gateways sync.Once
 }
 
 // newWorld makes a node; nothing runs there yet.

@@ -19,6 +19,8 @@ type server struct {
 	slow time.Duration
 	// counts counts requests by the key that they carry; see counters.
 	counts counters
+	// cert and key are files, for TLS.
+	cert, key string
 }
 
 // part is one listening protocol: serve blocks until stop is called.
@@ -34,6 +36,9 @@ func serve(ctx context.Context, args []string) error {
 	fs.StringVar(&s.protos, "protos", "h1,h2c", "HTTP versions: h1, h2c")
 	fs.DurationVar(&s.slow, "slow", 0, "answer HTTP requests after that time")
 	httpAddrs := fs.String("http", "", "comma-separated addresses for HTTP and WebSocket")
+	httpsAddrs := fs.String("https", "", "comma-separated addresses for HTTP over TLS")
+	fs.StringVar(&s.cert, "cert", "", "certificate for TLS, a file of PEM")
+	fs.StringVar(&s.key, "key", "", "its private key")
 	grpcAddrs := fs.String("grpc", "", "comma-separated addresses for gRPC")
 	tcpAddrs := fs.String("tcp", "", "comma-separated addresses for TCP echo")
 	udpAddrs := fs.String("udp", "", "comma-separated addresses for UDP echo")
@@ -45,7 +50,7 @@ func serve(ctx context.Context, args []string) error {
 		addrs string
 		open  func(addr string) (part, error)
 	}{
-		{*httpAddrs, s.http}, {*grpcAddrs, s.grpc}, {*tcpAddrs, s.tcp}, {*udpAddrs, s.udp},
+		{*httpAddrs, s.http}, {*httpsAddrs, s.https}, {*grpcAddrs, s.grpc}, {*tcpAddrs, s.tcp}, {*udpAddrs, s.udp},
 	} {
 		for addr := range strings.SplitSeq(p.addrs, ",") {
 			if addr == "" {

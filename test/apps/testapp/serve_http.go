@@ -37,11 +37,33 @@ func (s *server) http(addr string) (part, error) {
 	if err != nil {
 		return part{}, err
 	}
+	srv := s.httpServer()
+	return part{
+		serve: func() error { return srv.Serve(l) },
+		stop:  func() { _ = srv.Close() },
+	}, nil
+}
+
+// https serves the same over TLS.
+func (s *server) https(addr string) (part, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return part{}, err
+	}
+	srv := s.httpServer()
+	return part{
+		serve: func() error { return srv.ServeTLS(l, s.cert, s.key) },
+		stop:  func() { _ = srv.Close() },
+	}, nil
+}
+
+func (s *server) httpServer() *http.Server {
 	p := &http.Protocols{}
 	p.SetHTTP1(strings.Contains(s.protos, "h1"))
+	p.SetHTTP2(true)
 	p.SetUnencryptedHTTP2(strings.Contains(s.protos, "h2c"))
 	var conns atomic.Int64
-	srv := &http.Server{
+	return &http.Server{
 		Handler:           s.httpMux(),
 		Protocols:         p,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -49,10 +71,6 @@ func (s *server) http(addr string) (part, error) {
 			return context.WithValue(ctx, connKey{}, conns.Add(1))
 		},
 	}
-	return part{
-		serve: func() error { return srv.Serve(l) },
-		stop:  func() { _ = srv.Close() },
-	}, nil
 }
 
 func (s *server) httpMux() http.Handler {

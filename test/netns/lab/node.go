@@ -41,6 +41,7 @@ type Node struct {
 	mu      sync.Mutex
 	pods    int
 	vips    int
+	gates   int
 	files   int
 	podList map[string]*Pod
 	sluice  *Process
@@ -106,7 +107,21 @@ func (n *Node) VIP() VIP {
 	return nthVIP(n.vips)
 }
 
-// VIP is a service's addresses.
+// GatewayPool are the addresses that the node's gateways have.
+var GatewayPool = []string{"10.78.0.0/16", "fd78::/64"}
+
+// GatewayAddrs returns addresses of the pool that no other gateway of the node has.
+func (n *Node) GatewayAddrs() VIP {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.gates++
+	return VIP{
+		V4: netip.AddrFrom4([4]byte{10, 78, byte(n.gates >> 8), byte(n.gates)}),
+		V6: netip.MustParseAddr(fmt.Sprintf("fd78::%x", n.gates)),
+	}
+}
+
+// VIP is a service's addresses, or a gateway's.
 type VIP struct{ V4, V6 netip.Addr }
 
 func nthVIP(i int) VIP {

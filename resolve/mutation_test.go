@@ -3,6 +3,7 @@ package resolve_test
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	yamlv3 "go.yaml.in/yaml/v3"
@@ -14,11 +15,18 @@ import (
 // whether or not a schema would let them pass. The resolver must take them, in
 // whatever order to the same end, and forget them when they are gone.
 func TestStrangeObjects(t *testing.T) {
-	docs := documents(t)
+	all := documents(t)
+	gateways := slices.DeleteFunc(slices.Clone(all), func(doc []byte) bool {
+		return !bytes.Contains(doc, []byte("edge")) && !bytes.Contains(doc, []byte("sluice"))
+	})
 	for seed := range uint64(300) {
 		rnd := rand.New(rand.NewPCG(seed, 7))
 		objects := resolvetest.Objects{}
-		for range 12 {
+		docs, n := all, 12
+		if seed%3 == 0 { // enough for gateways to meet what refers to them
+			docs, n = gateways, 60
+		}
+		for range n {
 			parsed, err := resolvetest.Parse("strange.yaml", mutate(t, rnd, docs[rnd.IntN(len(docs))]))
 			if err != nil {
 				continue // not even of the right types
@@ -94,7 +102,8 @@ func change(rnd *rand.Rand, n *yamlv3.Node) {
 	switch n.Kind {
 	case yamlv3.ScalarNode:
 		values := []string{"", "/", "0", "1", "80", "-1", "65536", "4294967296", "[", "*", "a", "b", "shop", "lab", "cart", "None",
-			"10.96.0.1", "fd00::1", "null", "Exact", "RegularExpression", "Service", "UDP", "2026-01-01T00:00:00Z", "1h", "%", "\x00"}
+			"10.96.0.1", "fd00::1", "null", "Exact", "RegularExpression", "Service", "UDP", "2026-01-01T00:00:00Z", "1h", "%", "\x00",
+			"443", "edge", "web", "http", "HTTP", "HTTPS", "TLS", "TCP", "All", "Same", "Selector", "Gateway", "ListenerSet", "*.example.com", "one.example.com", "Passthrough"}
 		n.Value, n.Style = values[rnd.IntN(len(values))], 0
 		if n.Tag == "!!str" {
 			n.Style = yamlv3.DoubleQuotedStyle

@@ -88,6 +88,7 @@ func (u *round) updatePolicies() {
 		}
 		u.releasePolicy(p)
 		u.readPolicy(p)
+		u.report.add(n.ref(kindBackendTLSPolicy))
 		for _, t := range p.targets {
 			u.touchTarget(t.service)
 		}

@@ -4,7 +4,7 @@
 set -euo pipefail
 case ${1:-run} in
 run) packages=(iproute2 nftables procps python3 ca-certificates) ;;
-test) packages=(iproute2 nftables procps python3 ca-certificates gcc libc6-dev) ;; # the race detector wants cgo
+test) packages=(iproute2 nftables procps python3 curl ca-certificates gcc libc6-dev) ;; # the race detector wants cgo
 generate) packages=(clang llvm libbpf-dev linux-libc-dev) ;;
 bench) packages=(iproute2 nftables iptables clang libc6-dev procps) ;;
 cluster) packages=(containerd runc containernetworking-plugins iptables nftables) ;;

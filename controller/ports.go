@@ -20,12 +20,12 @@ var errNoPort = errors.New("all target ports, 20000 to 29999, are in use")
 // ports gives each port of each Gateway a port of the nodes that nobody else
 // has. What Services have already stays.
 type ports struct {
-	of   map[model.PortKey]uint16
+	of   map[model.GatewayKey]map[model.PortKey]uint16
 	user map[uint16]model.PortKey
 }
 
 func newPorts() *ports {
-	return &ports{of: map[model.PortKey]uint16{}, user: map[uint16]model.PortKey{}}
+	return &ports{of: map[model.GatewayKey]map[model.PortKey]uint16{}, user: map[uint16]model.PortKey{}}
 }
 
 // learn notes what a Service has. It tells whether that can stay.
@@ -33,21 +33,28 @@ func (p *ports) learn(k model.PortKey, target uint16) bool {
 	if target < firstTarget || target > lastTarget {
 		return false
 	}
-	if has, ok := p.of[k]; ok {
+	if has, ok := p.of[k.Gateway][k]; ok {
 		return has == target
 	}
 	if _, taken := p.user[target]; taken {
 		return false
 	}
-	p.of[k], p.user[target] = target, k
+	p.set(k, target)
 	return true
+}
+
+func (p *ports) set(k model.PortKey, target uint16) {
+	if p.of[k.Gateway] == nil {
+		p.of[k.Gateway] = map[model.PortKey]uint16{}
+	}
+	p.of[k.Gateway][k], p.user[target] = target, k
 }
 
 // get returns a port's target, which stays as long as it is not released. Which
 // one it is follows from the name as long as that is free: so it is likely to be
 // the same even when the Service was removed.
 func (p *ports) get(k model.PortKey) (uint16, error) {
-	if t, ok := p.of[k]; ok {
+	if t, ok := p.of[k.Gateway][k]; ok {
 		return t, nil
 	}
 	h := fnv.New32a()
@@ -57,7 +64,7 @@ func (p *ports) get(k model.PortKey) (uint16, error) {
 	for i := range uint32(all) {
 		t := uint16(firstTarget + (start+i)%all)
 		if _, taken := p.user[t]; !taken {
-			p.of[k], p.user[t] = t, k
+			p.set(k, t)
 			return t, nil
 		}
 	}
@@ -66,10 +73,13 @@ func (p *ports) get(k model.PortKey) (uint16, error) {
 
 // release gives back the targets of a Gateway but those to keep.
 func (p *ports) release(gw model.GatewayKey, keep map[model.PortKey]bool) {
-	for k, t := range p.of {
-		if k.Gateway == gw && !keep[k] {
-			delete(p.of, k)
+	for k, t := range p.of[gw] {
+		if !keep[k] {
+			delete(p.of[gw], k)
 			delete(p.user, t)
 		}
+	}
+	if len(p.of[gw]) == 0 {
+		delete(p.of, gw)
 	}
 }

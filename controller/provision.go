@@ -33,10 +33,13 @@ const perSlice = 1000
 func (t *term) takeService(ref model.ObjectRef, svc *corev1.Service) {
 	was := t.services[ref]
 	keep(t.services, ref, svc)
-	for _, s := range []*corev1.Service{was, svc} {
-		if s != nil && s.Labels[managedBy] == manager {
-			t.dirty[gatewayOf(s)] = true
-		}
+	if was != nil && was.Labels[managedBy] == manager {
+		t.dirty[gatewayOf(was)] = true
+		t.servicesOf.remove(gatewayOf(was), ref)
+	}
+	if svc != nil && svc.Labels[managedBy] == manager {
+		t.dirty[gatewayOf(svc)] = true
+		t.servicesOf.add(gatewayOf(svc), ref)
 	}
 	switch {
 	case svc != nil && svc.Labels[managedBy] == manager:
@@ -64,20 +67,37 @@ func (t *term) digestOf(svc *corev1.Service) string {
 }
 
 func (t *term) takeSlice(ref model.ObjectRef, s *discoveryv1.EndpointSlice) {
+	if was, ok := t.slices[ref]; ok {
+		delete(t.slices, ref)
+		t.slicesOf.remove(was, ref)
+		t.orphans[was] = true
+	}
 	if s == nil || s.Labels[discoveryv1.LabelManagedBy] != sliceManager {
-		if t.slices[ref] != nil {
-			delete(t.slices, ref)
-			t.objects.see(ref, nil)
-		}
+		t.objects.see(ref, nil)
 		return
 	}
-	t.slices[ref] = s
+	service := model.ObjectRef{Kind: kindService, Namespace: ref.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
+	t.slices[ref] = service
+	t.slicesOf.add(service, ref)
+	t.orphans[service] = true
 	t.objects.see(ref, &state{digest: s.Annotations[applied]})
-	if svc := t.services[model.ObjectRef{Kind: kindService, Namespace: ref.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}]; svc != nil {
-		t.dirty[gatewayOf(svc)] = true
-		return
+}
+
+// adopt has slices looked at whose Service changed or is not there.
+func (t *term) adopt() {
+	for service := range t.orphans {
+		if svc := t.services[service]; svc != nil && svc.Labels[managedBy] == manager {
+			t.dirty[gatewayOf(svc)] = true
+			continue
+		}
+		if t.objects.wants(service) != nil {
+			continue // it is about to be made
+		}
+		for ref := range t.slicesOf[service] {
+			t.objects.set(ref, nil)
+		}
 	}
-	t.objects.set(ref, nil) // its Service has gone
+	clear(t.orphans)
 }
 
 func (t *term) takePool(ref model.ObjectRef, obj *v1alpha1.AddressPool) {
@@ -93,6 +113,7 @@ func (t *term) takePool(ref model.ObjectRef, obj *v1alpha1.AddressPool) {
 
 // provision has made what Gateways need.
 func (t *term) provision() {
+	t.adopt()
 	if t.all {
 		for k := range t.gateways {
 			t.dirty[k] = true
@@ -106,6 +127,7 @@ func (t *term) provision() {
 	}
 	clear(t.dirty)
 	t.all = false
+	t.c.metrics.gateways.Set(float64(len(t.served)))
 	now := metav1.Now()
 	for _, q := range t.pools.order {
 		st := t.pools.status(q, t.nodes, now)
@@ -126,11 +148,13 @@ func (t *term) ours(g *gatewayv1.Gateway) bool {
 func (t *term) provisionGateway(k model.GatewayKey) {
 	g := t.gateways[k]
 	if !t.ours(g) {
+		delete(t.served, k)
 		t.withdraw(k, "")
 		t.ports.release(k, nil)
 		t.pools.release(k, nil)
 		return
 	}
+	t.served[k] = true
 	name := serviceName(g)
 	t.withdraw(k, name)
 	ref := model.ObjectRef{Kind: kindService, Namespace: k.Namespace, Name: name}
@@ -168,24 +192,15 @@ func (t *term) provisionGateway(k model.GatewayKey) {
 
 // withdraw removes a Gateway's Services but the named one.
 func (t *term) withdraw(k model.GatewayKey, but string) {
-	for ref, svc := range t.services {
-		if ref.Namespace == k.Namespace && ref.Name != but && svc.Labels[managedBy] == manager && gatewayOf(svc) == k {
-			t.objects.set(ref, nil)
-			for _, slice := range t.slicesOf(ref.Namespace, ref.Name) {
-				t.objects.set(slice, nil)
-			}
+	for ref := range t.servicesOf[k] {
+		if ref.Name == but {
+			continue
+		}
+		t.objects.set(ref, nil)
+		for slice := range t.slicesOf[ref] {
+			t.objects.set(slice, nil)
 		}
 	}
-}
-
-func (t *term) slicesOf(namespace, service string) []model.ObjectRef {
-	var refs []model.ObjectRef
-	for ref, s := range t.slices {
-		if ref.Namespace == namespace && s.Labels[discoveryv1.LabelServiceName] == service {
-			refs = append(refs, ref)
-		}
-	}
-	return refs
 }
 
 // askedFor are the addresses that a Gateway asks for.
@@ -265,11 +280,12 @@ func (t *term) portsOf(k model.GatewayKey, g *gatewayv1.Gateway) []servicePort {
 	for _, l := range g.Spec.Listeners {
 		add(l.Port, l.Protocol)
 	}
-	for ref := range t.accepted {
-		if s := t.listenerSets[ref]; s != nil && parentOf(s) == k {
-			for _, l := range s.Spec.Listeners {
-				add(l.Port, l.Protocol)
-			}
+	for ref := range t.setsOf[k] {
+		if !t.accepted[ref] {
+			continue
+		}
+		for _, l := range t.listenerSets[ref].Spec.Listeners {
+			add(l.Port, l.Protocol)
 		}
 	}
 	t.ports.release(k, keys)
@@ -350,7 +366,7 @@ func (t *term) provisionSlices(g *gatewayv1.Gateway, service string, ports []ser
 			t.objects.set(ref, t.slice(g, name, service, family.kind, ports, chunk))
 		}
 	}
-	for _, ref := range t.slicesOf(g.Namespace, service) {
+	for ref := range t.slicesOf[model.ObjectRef{Kind: kindService, Namespace: g.Namespace, Name: service}] {
 		if !stay[ref] {
 			t.objects.set(ref, nil)
 		}

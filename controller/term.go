@@ -30,15 +30,36 @@ type term struct {
 	listenerSets map[model.ObjectRef]*gatewayv1.ListenerSet
 	accepted     map[model.ObjectRef]bool // ListenerSets
 	services     map[model.ObjectRef]*corev1.Service
-	slices       map[model.ObjectRef]*discoveryv1.EndpointSlice
+	slices       map[model.ObjectRef]model.ObjectRef // to their Services
+	servicesOf   index[model.GatewayKey, model.ObjectRef]
+	slicesOf     index[model.ObjectRef, model.ObjectRef]
+	setsOf       index[model.GatewayKey, model.ObjectRef] // ListenerSets
+	served       map[model.GatewayKey]bool                // of our classes
 	documents    map[model.ObjectRef]*source.Object
 	nodes        *nodes
 	ports        *ports
 	pools        *pools
 	copies       *copies
 
-	dirty map[model.GatewayKey]bool
-	all   bool // every Gateway is
+	dirty   map[model.GatewayKey]bool
+	all     bool                     // every Gateway is
+	orphans map[model.ObjectRef]bool // Services whose slices changed
+}
+
+// index maps keys to sets.
+type index[K, V comparable] map[K]map[V]bool
+
+func (x index[K, V]) add(k K, v V) {
+	if x[k] == nil {
+		x[k] = map[V]bool{}
+	}
+	x[k][v] = true
+}
+
+func (x index[K, V]) remove(k K, v V) {
+	if delete(x[k], v); len(x[k]) == 0 {
+		delete(x, k)
+	}
 }
 
 // The kinds that the controller tells apart.
@@ -68,7 +89,9 @@ func newTerm(c *Controller) (*term, error) {
 		c: c, resolver: resolve.New(), mesh: model.NewMesh(), statuses: newStatuses(c), objects: newObjects(c),
 		classes: map[string]*gatewayv1.GatewayClass{}, gateways: map[model.GatewayKey]*gatewayv1.Gateway{},
 		listenerSets: map[model.ObjectRef]*gatewayv1.ListenerSet{}, accepted: map[model.ObjectRef]bool{},
-		services: map[model.ObjectRef]*corev1.Service{}, slices: map[model.ObjectRef]*discoveryv1.EndpointSlice{},
+		services: map[model.ObjectRef]*corev1.Service{}, slices: map[model.ObjectRef]model.ObjectRef{},
+		servicesOf: index[model.GatewayKey, model.ObjectRef]{}, slicesOf: index[model.ObjectRef, model.ObjectRef]{},
+		setsOf: index[model.GatewayKey, model.ObjectRef]{}, served: map[model.GatewayKey]bool{}, orphans: map[model.ObjectRef]bool{},
 		documents: map[model.ObjectRef]*source.Object{}, dirty: map[model.GatewayKey]bool{},
 	}
 	t.nodes, t.ports, t.pools, t.copies = newNodes(), newPorts(), newPools(c.log), &copies{in: c.opts.Copies, objects: t.objects}
@@ -112,9 +135,15 @@ func (t *term) take(ref model.ObjectRef, obj *source.Object) {
 		keep(t.gateways, k, as[*gatewayv1.Gateway](obj))
 		t.dirty[k] = true
 	case kindListenerSet:
-		t.dirtyParent(t.listenerSets[ref])
+		if was := t.listenerSets[ref]; was != nil {
+			t.dirtyParent(was)
+			t.setsOf.remove(parentOf(was), ref)
+		}
 		keep(t.listenerSets, ref, as[*gatewayv1.ListenerSet](obj))
-		t.dirtyParent(t.listenerSets[ref])
+		if now := t.listenerSets[ref]; now != nil {
+			t.dirtyParent(now)
+			t.setsOf.add(parentOf(now), ref)
+		}
 	case kindService:
 		t.takeService(ref, as[*corev1.Service](obj))
 	case kindEndpointSlice:

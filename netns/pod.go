@@ -11,8 +11,8 @@ import (
 	"sluice.io/sluice/model"
 )
 
-// ErrNotMounted: the container runtime has not mounted the network namespace of
-// a pod's processes where we look.
+// ErrNotMounted says that the container runtime has not mounted the network
+// namespace of a pod's processes where we look.
 var ErrNotMounted = errors.New("not among the container runtime's network namespaces")
 
 // runtimeMounts are folders where a container runtime mounts the network

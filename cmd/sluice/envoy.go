@@ -86,6 +86,6 @@ func ready(s *envoy.Supervisor) func() error {
 		case st.Problem != "":
 			return errors.New(st.Problem)
 		}
-		return errors.New("Envoy has no configuration yet")
+		return errors.New("no configuration has come to Envoy yet")
 	}
 }

@@ -99,12 +99,15 @@ func printStatus(w io.Writer, st *agent.Status, all bool) {
 }
 
 func envoyText(st *agent.Status) string {
-	if st.Envoy.PID == 0 {
-		return "not running" + restarts(st)
-	}
 	connected := "connected"
 	if !st.XDS.Connected {
 		connected = "not connected"
+	}
+	switch {
+	case st.Envoy.PID == 0 && st.XDS.Connected:
+		return st.XDS.Version + ", connected" // somebody else runs it
+	case st.Envoy.PID == 0:
+		return "not running" + restarts(st)
 	}
 	return fmt.Sprintf("%s, pid %d, %s%s", st.Envoy.Version, st.Envoy.PID, connected, restarts(st))
 }

@@ -20,6 +20,8 @@ type inbox struct {
 	settled map[*watch]bool
 	// problems are what is wrong with each watch now.
 	problems map[*watch]source.Problem
+	// away are the watches that the API server does not answer.
+	away map[*watch]bool
 	// told is false when the problems changed since they were last taken.
 	told bool
 }
@@ -28,6 +30,7 @@ func newInbox() *inbox {
 	return &inbox{
 		wake: make(chan struct{}, 1), changed: map[model.ObjectRef]source.KubeObject{},
 		settled: map[*watch]bool{}, problems: map[*watch]source.Problem{},
+		away: map[*watch]bool{},
 	}
 }
 
@@ -99,6 +102,25 @@ func (in *inbox) problem(w *watch, p *source.Problem) bool {
 	return news
 }
 
+// lost notes that a watch gets no answer, or gets one again. First tells that all
+// others got, or get, one.
+func (in *inbox) lost(w *watch, away bool) (first bool) {
+	in.mu.Lock()
+	was := len(in.away)
+	if away {
+		in.away[w] = true
+	} else {
+		delete(in.away, w)
+	}
+	first = (was == 0) != (len(in.away) == 0)
+	in.told = in.told && !first
+	in.mu.Unlock()
+	if first {
+		in.signal()
+	}
+	return first
+}
+
 // take empties the inbox. The problems are nil when they did not change.
 func (in *inbox) take() (changed map[model.ObjectRef]source.KubeObject, problems []source.Problem) {
 	in.mu.Lock()
@@ -109,5 +131,9 @@ func (in *inbox) take() (changed map[model.ObjectRef]source.KubeObject, problems
 		return changed, nil
 	}
 	in.told = true
-	return changed, sortedProblems(in.problems)
+	problems = sortedProblems(in.problems)
+	if len(in.away) > 0 {
+		problems = append(problems, source.Problem{Warning: true, Message: "the API server cannot be watched now: what is known of it stays in force"})
+	}
+	return changed, problems
 }

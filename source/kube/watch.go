@@ -152,6 +152,9 @@ func (w *watch) reached() {
 	if w.inbox.problem(w, nil) {
 		w.log.Info("watching", "kind", w.kind.name)
 	}
+	if w.inbox.lost(w, false) {
+		w.log.Info("the API server answers again")
+	}
 }
 
 // failed notes why a kind cannot be watched now. What is known of it stays.
@@ -171,9 +174,8 @@ func (w *watch) failed(ctx context.Context, err error) {
 	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return // it is listed anew
 	}
-	p := source.Problem{Warning: true, Message: fmt.Sprintf("%s cannot be watched now; what is known of them stays in force", w.kind.plural)}
-	if w.inbox.problem(w, &p) {
-		w.log.Warn("a kind cannot be watched; what is known of it stays in force", "kind", w.kind.name, "err", err)
+	if w.inbox.lost(w, true) {
+		w.log.Warn("the API server cannot be watched; what is known of it stays in force", "kind", w.kind.name, "err", err)
 	}
 }
 

@@ -1,12 +1,16 @@
 package xds_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"testing"
+	"time"
 
 	"sluice.io/sluice/model"
 )
@@ -122,4 +126,38 @@ func (v visitor) ask(url string, change ...func(*http.Request)) (*http.Response,
 	c := v.client()
 	defer c.CloseIdleConnections()
 	return v.from.try(c, url, change...)
+}
+
+// dial connects for ten seconds.
+func (v visitor) dial() (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	c, err := v.from.dial(ctx, "tcp", v.to)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.SetDeadline(time.Now().Add(10 * time.Second))
+}
+
+// chat upgrades to WebSocket, and wants back what it says.
+func (v visitor) chat(host, path string) error {
+	c, err := v.dial()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path, host)
+	r := bufio.NewReader(c)
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != 101 {
+		return errors.New(resp.Status)
+	}
+	fmt.Fprint(c, "hello\n")
+	if s, err := r.ReadString('\n'); s != "hello\n" {
+		return fmt.Errorf("heard %q: %w", s, err)
+	}
+	return nil
 }

@@ -58,7 +58,7 @@ func (p *plan) gateway(d *model.Delta, c *change, touched map[string]bool) {
 		p.host(k, h, r)
 	}
 	for k, g := range d.Ports {
-		p.port(k, g, r, c, touched)
+		p.port(k, g, r, touched)
 	}
 	for k, domains := range r.hosts {
 		p.hosts(k, domains, c, touched)
@@ -69,7 +69,7 @@ func (p *plan) gateway(d *model.Delta, c *change, touched map[string]bool) {
 }
 
 // port takes in one port. One that is gone leaves.
-func (p *plan) port(k model.PortKey, g *model.GatewayPort, r *renewal, c *change, touched map[string]bool) {
+func (p *plan) port(k model.PortKey, g *model.GatewayPort, r *renewal, touched map[string]bool) {
 	old := p.gateways.ports[k]
 	if g == nil {
 		if old != nil {
@@ -82,7 +82,7 @@ func (p *plan) port(k model.PortKey, g *model.GatewayPort, r *renewal, c *change
 	p.gateways.ports[k] = now
 	for _, d := range translate.PortDestinations(g) {
 		now.dests = append(now.dests, d.Name)
-		p.use(d, c, touched)
+		p.use(d, touched)
 	}
 	for _, ch := range g.Chains {
 		if ch.HTTP {

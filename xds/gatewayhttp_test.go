@@ -101,29 +101,20 @@ func TestEdgeProtocols(t *testing.T) {
 	service(d, "ws", model.AppAuto, at(e.server.v4, 8090))
 	e.start(t, d)
 	dial := func(t *testing.T) net.Conn {
-		c, err := client.from.dial(context.Background(), "tcp", client.to)
+		c, err := client.dial()
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
-		c.SetDeadline(time.Now().Add(10 * time.Second))
 		return c
 	}
 	eachHost(t, func(t *testing.T, host string) {
+		if err := client.chat(host, "/ws"); err != nil {
+			t.Errorf("WebSocket: %v", err)
+		}
 		c := dial(t)
-		fmt.Fprintf(c, "GET /ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", host)
-		r := bufio.NewReader(c)
-		resp, err := http.ReadResponse(r, nil)
-		if err != nil || resp.StatusCode != 101 {
-			t.Fatal(resp, err)
-		}
-		fmt.Fprint(c, "hello\n")
-		if s, err := r.ReadString('\n'); err != nil || s != "hello\n" {
-			t.Fatal(s, err)
-		}
-		c = dial(t)
 		fmt.Fprintf(c, "GET / HTTP/1.0\r\nHost: %s\r\n\r\n", host)
-		resp, err = http.ReadResponse(bufio.NewReader(c), nil)
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 		if err != nil || resp.StatusCode != 200 || resp.Header.Get("Backend") != "one" {
 			t.Errorf("HTTP/1.0: %v %v", resp, err)
 		}

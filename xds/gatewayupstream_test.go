@@ -34,6 +34,10 @@ func TestBackendTLS(t *testing.T) {
 			plain.Add(1)
 			return
 		}
+		if r.Header.Get("Upgrade") != "" {
+			webSocket(t).ServeHTTP(rw, r)
+			return
+		}
 		by := "nobody"
 		if len(r.TLS.PeerCertificates) > 0 {
 			by = r.TLS.PeerCertificates[0].DNSNames[0]
@@ -53,7 +57,7 @@ func TestBackendTLS(t *testing.T) {
 	dns, uri := model.SubjectName{Value: "a.shop.example"}, model.SubjectName{URI: true, Value: "spiffe://shop/a"}
 	wrong := model.SubjectName{Value: "b.shop.example"}
 	refs := func(rs ...model.ObjectRef) []model.ObjectRef { return rs }
-	add("agreed", 8443, model.AppAuto, model.BackendTLS{ServerName: "a.shop.example", Bundles: refs(cabundle)})
+	add("plain", 8443, model.AppAuto, model.BackendTLS{ServerName: "a.shop.example", Bundles: refs(cabundle)})
 	add("old", 8444, model.AppAuto, model.BackendTLS{ServerName: "a.shop.example", Bundles: refs(otherBundle, cabundle)})
 	add("ws", 8443, model.AppWS, model.BackendTLS{ServerName: "a.shop.example", Bundles: refs(cabundle)})
 	add("h2", 8443, model.AppH2C, model.BackendTLS{ServerName: "a.shop.example", Bundles: refs(cabundle)})
@@ -71,16 +75,16 @@ func TestBackendTLS(t *testing.T) {
 		entries = append(entries, to("/"+k.Name, weighted(k.Name, 1)))
 	}
 	domain(d, 80, "web", "*", entries...)
-	session := to("/", weighted("agreed", 1), weighted("one", 1), weighted("invalid", 2))
+	session := to("/", weighted("plain", 1), weighted("one", 1), weighted("invalid", 2))
 	session.Rule.Session = &model.SessionPersistence{Name: "s", Header: true}
 	domain(d, 80, "web", "session.org", session)
 	e.start(t, d)
 	client := visitor{from: e.client, to: "203.0.113.1:80"}
 	const h1, h2 = "HTTP/1.1 ", "HTTP/2.0 "
 	for path, want := range map[string]string{
-		"agreed": h2 + "a.shop.example by edge.infra", "old": h1 + "a.shop.example by edge.infra",
+		"plain": h1 + "a.shop.example by edge.infra", "old": h1 + "a.shop.example by edge.infra",
 		"ws": h1 + "a.shop.example by edge.infra", "h2": h2 + "a.shop.example by edge.infra",
-		"uri": h2 + "other.org by edge.infra", "name": h2 + "other.org by edge.infra",
+		"uri": h1 + "other.org by edge.infra", "name": h1 + "other.org by edge.infra",
 		"misnamed": "", "wrong": "", "stranger": "", "system": "", "nothing": "", "invalid": "",
 	} {
 		resp, body, err := client.ask("http://any.org/" + path)
@@ -89,6 +93,11 @@ func TestBackendTLS(t *testing.T) {
 		}
 		if want == "" && resp.StatusCode != 503 || want != "" && body != want {
 			t.Errorf("%s: %s %s, want %q", path, resp.Status, body, want)
+		}
+	}
+	for _, name := range []string{"plain", "old", "ws"} {
+		if err := client.chat("any.org", "/"+name); err != nil {
+			t.Errorf("WebSocket to %s: %v", name, err)
 		}
 	}
 	got := map[string]int{}

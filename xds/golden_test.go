@@ -17,10 +17,11 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// A golden file holds a mesh in the sections frontends, backends, endpoints and
-// workloads, each a JSON array of model objects, and what it must become in those
-// of the sections clusters, assignments, listeners and routes that it is about.
-var outputs = []string{"clusters", "assignments", "listeners", "routes"}
+// A golden file holds a mesh in the sections frontends, backends, endpoints,
+// workloads, ports, hosts, keypairs and bundles, each a JSON array of model objects,
+// and what it must become in those of the sections clusters, assignments, secrets,
+// listeners, scopes and routes that it is about.
+var outputs = []string{"clusters", "assignments", "secrets", "listeners", "scopes", "routes"}
 
 func goldens(t *testing.T) map[string]*txtar.Archive {
 	t.Helper()
@@ -56,6 +57,10 @@ func mesh(t *testing.T, a *txtar.Archive) *model.Delta {
 	load(t, a, "backends", func(b *model.Backend) { d.Backends[b.Key] = b })
 	load(t, a, "endpoints", func(e *model.Endpoints) { d.Endpoints[e.Key] = e })
 	load(t, a, "workloads", func(w *model.Workload) { d.Workloads[w.Key] = w })
+	load(t, a, "ports", func(g *model.GatewayPort) { d.Ports[g.Key] = g })
+	load(t, a, "hosts", func(h *model.Host) { d.Hosts[h.Key] = h })
+	load(t, a, "keypairs", func(k *model.KeyPair) { d.KeyPairs[k.Ref] = k })
+	load(t, a, "bundles", func(b *model.Bundle) { d.Bundles[b.Ref] = b })
 	return d
 }
 
@@ -141,14 +146,21 @@ func translated(t *testing.T, d *model.Delta) map[string][]byte {
 // TestGoldenValid brings each golden mesh to the real Envoy, which must take all
 // of it.
 func TestGoldenValid(t *testing.T) {
-	w := newWorld(t)
+	w, ca := newEdge(t), newAuthority(t, "ca")
 	w.apply(model.NewDelta())
 	w.ready()
+	cert, private := ca.issue(false, "a.example.com")
 	for file, a := range goldens(t) {
 		d := mesh(t, a)
-		clear(d.Workloads) // their network namespaces are not there
+		clear(d.Workloads)             // their network namespaces are not there
+		for _, k := range d.KeyPairs { // never written as JSON
+			k.Certificates, k.PrivateKey = cert, private
+		}
+		for _, b := range d.Bundles {
+			b.Certificates = ca.pem
+		}
 		w.apply(d)
-		for _, r := range w.server.Status().Rejected {
+		for _, r := range w.world.server.Status().Rejected {
 			t.Errorf("%s: Envoy rejects %s %s: %s", file, r.Kind, r.Name, r.Message)
 		}
 		gone := model.NewDelta()
@@ -161,9 +173,16 @@ func TestGoldenValid(t *testing.T) {
 		for k := range d.Endpoints {
 			gone.Endpoints[k] = nil
 		}
+		for k := range d.Ports {
+			gone.Ports[k] = nil
+		}
+		for k := range d.Hosts {
+			gone.Hosts[k] = nil
+		}
 		w.apply(gone)
 	}
-	if n := w.server.Status().Resources; n["routes"] != 0 || n["endpoints"] != 0 || n["clusters"] != 2 || n["listeners"] != 1 {
+	n := w.world.server.Status().Resources
+	if n["routes"]+n["scopes"]+n["secrets"]+n["endpoints"] != 0 || n["clusters"] != 2 || n["listeners"] != 1 {
 		t.Errorf("left over: %v", n)
 	}
 }

@@ -93,7 +93,7 @@ func (p *plan) hosts(k translate.ChainKey, domains map[string]bool, c *change, t
 	for name := range domains {
 		h := ch.hosts[name]
 		if h != nil && h.routes == nil {
-			p.routeHost(h, g, c, touched)
+			p.routeHost(h, g, touched)
 		}
 		switch {
 		case !translate.Exact(name):
@@ -121,12 +121,12 @@ func (p *plan) wideHosts(k translate.ChainKey, ch *chain, g *port, c *change) {
 	p.scope(k, wideHosts, translate.WideHosts(k, all), g.Origin, g, c)
 }
 
-func (p *plan) routeHost(h *host, g *port, c *change, touched map[string]bool) {
+func (p *plan) routeHost(h *host, g *port, touched map[string]bool) {
 	v, dests := translate.Host(h.Host, g.ClientCertificate)
 	h.routes = v
 	for _, d := range dests {
 		h.dests = append(h.dests, d.Name)
-		p.use(d, c, touched)
+		p.use(d, touched)
 	}
 }
 

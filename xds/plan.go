@@ -192,13 +192,18 @@ func (p *plan) assignments(k model.BackendKey, c *change) {
 	}
 }
 
+// assignment makes the endpoints of a cluster, if Envoy is to ask for them.
 func (p *plan) assignment(d *destination, c *change) {
+	if !translate.Usable(d.Destination, p.backends) {
+		return
+	}
 	c.put(endpoints, d.Name, translate.Assignment(d.Destination, p.endpoints), p.originOf(d), key{clusters, d.Name})
 }
 
 func (p *plan) cluster(name string, c *change) {
 	d := p.dests[name]
 	c.put(clusters, name, translate.Cluster(d.Destination, p.backends, p.opts), p.originOf(d))
+	p.assignment(d, c)
 	p.secrets.ask(key{clusters, name}, translate.ClusterSecrets(d.Destination, p.backends))
 }
 
@@ -246,7 +251,7 @@ func (p *plan) route(part *model.Frontend, s *served, c *change, touched map[str
 	rc, dests := translate.Routes(part)
 	for _, d := range dests {
 		s.dests = append(s.dests, d.Name)
-		p.use(d, c, touched)
+		p.use(d, touched)
 	}
 	s.routes = append(s.routes, rc.GetName())
 	delete(p.leaving.routes, rc.GetName())
@@ -262,7 +267,7 @@ func (p *plan) route(part *model.Frontend, s *served, c *change, touched map[str
 }
 
 // use counts one more use of a destination, and makes it when it is the first.
-func (p *plan) use(d translate.Destination, c *change, touched map[string]bool) {
+func (p *plan) use(d translate.Destination, touched map[string]bool) {
 	if have := p.dests[d.Name]; have != nil {
 		have.uses++
 		return
@@ -276,7 +281,6 @@ func (p *plan) use(d translate.Destination, c *change, touched map[string]bool) 
 		p.usedBy[part.Backend][d.Name] = true
 	}
 	touched[d.Name] = true
-	p.assignment(have, c)
 }
 
 // claim makes a frontend one of those behind an address, and tells whether that

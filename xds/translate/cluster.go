@@ -56,7 +56,7 @@ func Shared(parts []Part, f Family) Destination {
 // workloads of the node: its connections are made in the client's network
 // namespace, and pooled apart. Those of gateways have clusters of their own.
 func Cluster(d Destination, backends map[model.BackendKey]*model.Backend, o Options) *clusterv3.Cluster {
-	if d.unusable(backends) {
+	if !Usable(d, backends) {
 		return unusable(d)
 	}
 	app, affinity := speaks(d, backends)
@@ -75,7 +75,7 @@ func Cluster(d Destination, backends map[model.BackendKey]*model.Backend, o Opti
 	protocol := protocolOptions(app)
 	affine := byClientNetns
 	if d.Outlet.Gateway {
-		protocol, affine = gatewayProtocol(d, app, backends), byClientAddress
+		protocol, affine = gatewayProtocol(d.Outlet, app), byClientAddress
 		secure(c, d, backends, o)
 	} else {
 		c.UpstreamBindConfig = bindInClientNetns

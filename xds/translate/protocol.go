@@ -25,31 +25,18 @@ func protocolOptions(app model.AppProtocol) *anypb.Any {
 	}
 }
 
-// gatewayProtocol tells how gateways speak to endpoints. What a gateway's client
-// speaks says nothing of the endpoint: a browser's HTTP/2 ends at the gateway.
-// Without a declared protocol that is HTTP/1.1, or what TLS agrees on.
-func gatewayProtocol(d Destination, app model.AppProtocol, backends map[model.BackendKey]*model.Backend) *anypb.Any {
-	switch {
-	case d.Outlet.HTTP2 || app == model.AppH2C || app == model.AppGRPC:
+// gatewayProtocol tells how gateways speak to endpoints, in TLS or not. What a
+// gateway's client speaks says nothing of the endpoint: a browser's HTTP/2 ends at
+// the gateway. Where no protocol is declared it is HTTP/1.1, which all speak, and
+// which WebSocket needs.
+func gatewayProtocol(o Outlet, app model.AppProtocol) *anypb.Any {
+	if o.HTTP2 || app == model.AppH2C || app == model.AppGRPC {
 		return upstreamHTTP2
-	case app != model.AppWS && len(d.Parts) == 1 && d.tlsOf(d.Parts[0].Backend, backends) != nil:
-		return upstreamAgreed
-	default:
-		return upstreamHTTP1
 	}
+	return upstreamHTTP1
 }
 
 var (
-	// upstreamAgreed is what the endpoint chooses in TLS (ALPN).
-	upstreamAgreed = typed(&upstreamhttpv3.HttpProtocolOptions{
-		CommonHttpProtocolOptions: upstreamCommon,
-		UpstreamProtocolOptions: &upstreamhttpv3.HttpProtocolOptions_AutoConfig{
-			AutoConfig: &upstreamhttpv3.HttpProtocolOptions_AutoHttpConfig{
-				HttpProtocolOptions:  http1ToEndpoint,
-				Http2ProtocolOptions: http2ToEndpoint,
-			},
-		},
-	})
 	// upstreamAsClient speaks to the endpoint what the client spoke to Envoy.
 	upstreamAsClient = typed(&upstreamhttpv3.HttpProtocolOptions{
 		CommonHttpProtocolOptions: upstreamCommon,

@@ -27,13 +27,14 @@ func (d Destination) tlsOf(k model.BackendKey, backends map[model.BackendKey]*mo
 	return b.TLS
 }
 
-// unusable tells that nothing may be sent to a destination at all.
-func (d Destination) unusable(backends map[model.BackendKey]*model.Backend) bool {
+// Usable tells that something may be sent to a destination. One that is not has a
+// cluster, but no endpoints.
+func Usable(d Destination, backends map[model.BackendKey]*model.Backend) bool {
 	if len(d.Parts) != 1 {
-		return false
+		return true
 	}
 	t := d.tlsOf(d.Parts[0].Backend, backends)
-	return t != nil && t.Invalid != ""
+	return t == nil || t.Invalid == ""
 }
 
 // secure sets how connections to the destination are secured. When several

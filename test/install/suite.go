@@ -69,6 +69,9 @@ func (s Suite) arguments(ctx context.Context, c *cluster.Cluster, repo string) (
 		"-usable-address", at.Usable.String(), "-unusable-address", at.Unusable.String(),
 		"-cleanup-base-resources=" + fmt.Sprint(!s.Keep),
 	}
+	if s.Kind != "gateway" {
+		args = append(args, "-namespace-labels", "sluice.io/mesh=enabled")
+	}
 	if s.Report != "" && s.Run == "" {
 		version, err := exec.CommandContext(ctx, "git", "-C", repo, "describe", "--tags", "--always").Output()
 		if err != nil {

@@ -71,6 +71,9 @@ func parseService(svc *corev1.Service, obj *source.Object) *service {
 	if svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP {
 		s.affinity = affinityTimeout(svc.Spec.SessionAffinityConfig)
 	}
+	if p := svc.Spec.InternalTrafficPolicy; p != nil && *p == corev1.ServiceInternalTrafficPolicyLocal {
+		s.problem(reasonUnsupportedValue, "internalTrafficPolicy Local is not honoured yet: connections go to the endpoints of all nodes")
+	}
 	if gw, ok := gatewayOf(svc); ok {
 		s.gateway, s.targets = gw, targetsOf(svc)
 	}
@@ -95,7 +98,7 @@ func (s *service) addAddresses(svc *corev1.Service) {
 	for _, ip := range ips {
 		a, err := netip.ParseAddr(ip)
 		if err != nil || a.Zone() != "" || !usableVIP(a.Unmap()) {
-			s.problem(reasonInvalidAddress, fmt.Sprintf("cluster address %q is not a unicast IP address", ip))
+			s.problem(reasonInvalidAddress, fmt.Sprintf("cluster address %q is not a unicast IP address that others can dial", ip))
 			continue
 		}
 		s.wanted = append(s.wanted, a.Unmap())
@@ -104,8 +107,10 @@ func (s *service) addAddresses(svc *corev1.Service) {
 	s.wanted = slices.Compact(s.wanted)
 }
 
+// usableVIP refuses what means something else in each network namespace, or on
+// each link: a service there would take a pod's own connections away.
 func usableVIP(a netip.Addr) bool {
-	return !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	return a.IsGlobalUnicast() && !a.IsLinkLocalUnicast() && !a.IsLoopback()
 }
 
 func (s *service) addPorts(svc *corev1.Service) {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -38,7 +37,7 @@ func (s Suite) Execute(ctx context.Context, c *cluster.Cluster) error {
 	if err != nil {
 		return err
 	}
-	args, err := s.arguments(ctx, c, cache.Repo())
+	args, err := s.arguments(ctx, c, cache)
 	if err != nil {
 		return err
 	}
@@ -57,7 +56,7 @@ func (s Suite) Execute(ctx context.Context, c *cluster.Cluster) error {
 	return nil
 }
 
-func (s Suite) arguments(ctx context.Context, c *cluster.Cluster, repo string) ([]string, error) {
+func (s Suite) arguments(ctx context.Context, c *cluster.Cluster, cache *build.Cache) ([]string, error) {
 	pattern := "^TestConformance$"
 	if s.Run != "" {
 		pattern += "/" + s.Run
@@ -73,15 +72,11 @@ func (s Suite) arguments(ctx context.Context, c *cluster.Cluster, repo string) (
 		args = append(args, "-namespace-labels", "sluice.io/mesh=enabled")
 	}
 	if s.Report != "" && s.Run == "" {
-		version, err := exec.CommandContext(ctx, "git", "-C", repo, "describe", "--tags", "--always").Output()
-		if err != nil {
-			return nil, fmt.Errorf("ask git for the version: %w", err)
-		}
 		report, err := filepath.Abs(s.Report)
 		if err != nil {
 			return nil, err
 		}
-		args = append(args, "-report", report, "-version", strings.TrimSpace(string(version)))
+		args = append(args, "-report", report, "-version", cache.Version(ctx))
 	}
 	return append(args, s.Args...), nil
 }

@@ -71,12 +71,16 @@ func (c *Cache) Sluice(ctx context.Context) (SluiceImage, error) {
 
 // buildSluice builds the static binary of the main module, as `make build` does.
 func (c *Cache) buildSluice(ctx context.Context, out string) error {
+	return c.goBuild(ctx, "../..", "./cmd/sluice", out, "-ldflags", "-s -w -X main.version="+c.Version(ctx))
+}
+
+// Version is that of the working tree.
+func (c *Cache) Version(ctx context.Context) string {
 	version, err := exec.CommandContext(ctx, "git", "-C", c.repo, "describe", "--tags", "--always").Output()
 	if err != nil {
-		version = []byte("unknown")
+		return "unknown"
 	}
-	return c.goBuild(ctx, "../..", "./cmd/sluice", out,
-		"-ldflags", "-s -w -X main.version="+strings.TrimSpace(string(version)))
+	return strings.TrimSpace(string(version))
 }
 
 // envoy is the path of the pinned Envoy: where SLUICE_ENVOY says, or where

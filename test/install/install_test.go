@@ -1,0 +1,255 @@
+package install_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice.io/sluice/test/cluster"
+	"sluice.io/sluice/test/install"
+)
+
+// TestLife is the life of an installation, in one cluster: it is refused without
+// the Gateway API, installed, disturbed in every way, upgraded, rolled back,
+// removed, and installed again. All the time a client asks a Gateway.
+func TestLife(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs root and a cluster")
+	}
+	w := newWorld(t)
+	steps := []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"Install", w.installs},
+		{"LeastPrivilege", w.leastPrivilege},
+		{"Gateway", w.serves},
+		{"AgentRestarts", w.agentRestarts},
+		{"LeaderDies", w.leaderDies},
+		{"NoAPIServer", w.noAPIServer},
+		{"NodeLeaves", w.nodeLeaves},
+		{"Upgrade", w.upgrades},
+		{"Uninstall", w.uninstalls},
+	}
+	for _, s := range steps {
+		if !t.Run(s.name, s.run) {
+			w.explain(t)
+			return // each builds on what was before
+		}
+	}
+}
+
+// installs: the chart says what is missing; then it installs, and all is ready.
+func (w *world) installs(t *testing.T) {
+	if err := w.release.Install(w.ctx); err == nil || !strings.Contains(err.Error(), "has not got the Gateway API") {
+		t.Fatalf("without the Gateway API: %v", err)
+	}
+	w.must(t, w.cluster.InstallGatewayAPI(w.ctx, "experimental"))
+	w.must(t, w.release.Install(w.ctx))
+	w.must(t, w.release.Ready(w.ctx, patience))
+	w.must(t, w.release.Pool(w.ctx))
+}
+
+// leastPrivilege looks at what runs, not at the chart: no container is privileged,
+// and each part may do in the API server what it needs and not what it doesn't.
+func (w *world) leastPrivilege(t *testing.T) {
+	privileged := w.kubectl(t, "", "-n", install.Namespace, "get", "pods", "-o",
+		"jsonpath={range .items[*].spec.containers[*]}{.securityContext.privileged}{.securityContext.readOnlyRootFilesystem} {end}")
+	for _, f := range strings.Fields(privileged) {
+		if f != "true" { // not privileged, and read-only
+			t.Errorf("privileged and readOnlyRootFilesystem of the containers: %s", privileged)
+			break
+		}
+	}
+	const account = "--as=system:serviceaccount:" + install.Namespace + ":sluice-"
+	for _, c := range []struct {
+		who, verb, what, namespace string
+		may                        bool
+	}{
+		{"agent", "list", "secrets", "sluice-secrets", true},
+		{"agent", "list", "secrets", "default", false},
+		{"agent", "list", "secrets", install.Namespace, false},
+		{"agent", "list", "configmaps", "default", false},
+		{"agent", "patch", "gateways/status", "default", false},
+		{"agent", "watch", "httproutes", "default", true},
+		{"envoy", "list", "services", "default", false},
+		{"controller", "get", "secrets", "default", true},
+		{"controller", "patch", "secrets", "sluice-secrets", true},
+		{"controller", "patch", "secrets", "default", false},
+		{"controller", "patch", "gateways/status", "default", true},
+		{"controller", "patch", "gateways", "default", false},
+		{"controller", "delete", "addresspools", "default", false},
+	} {
+		what, part, _ := strings.Cut(c.what, "/")
+		out, _ := w.cluster.Kubectl(w.ctx, "auth", "can-i", c.verb, what, "--subresource="+part, "-n", c.namespace, account+c.who) // "no" is an exit code, too
+		if may := strings.TrimSpace(out) == "yes"; may != c.may {
+			t.Errorf("%s may %s %s in %s: %v", c.who, c.verb, c.what, c.namespace, may)
+		}
+	}
+}
+
+// serves: a Gateway gets an address of the pool, and answers there.
+func (w *world) serves(t *testing.T) {
+	w.kubectl(t, backends(w.cluster.Nodes())+gateway+route("echo", "/"), "apply", "-f", "-")
+	w.kubectl(t, "", "rollout", "status", "deployment/echo", "--timeout", patience.String())
+	eventually(t, "the Gateway to have an address", func() error {
+		out, err := w.cluster.Kubectl(w.ctx, "get", "gateway", "front", "-o", "jsonpath={.status.addresses[0].value}")
+		if err == nil && out == "" {
+			err = fmt.Errorf("none is there")
+		}
+		w.address = out
+		return err
+	})
+	w.answers(t, "/", 200)
+	w.answers(t, "/other", 200)
+}
+
+// agentRestarts: new agents take over, and nobody notices.
+func (w *world) agentRestarts(t *testing.T) {
+	c := w.steady(t)
+	w.kubectl(t, "", "-n", install.Namespace, "rollout", "restart", "daemonset/sluice-agent")
+	w.kubectl(t, "", "-n", install.Namespace, "rollout", "status", "daemonset/sluice-agent", "--timeout", patience.String())
+	c.expectNoFailure(t)
+	w.routeIsServed(t, "after-agents")
+}
+
+// leaderDies: the other controller goes on, with what the first did not do.
+func (w *world) leaderDies(t *testing.T) {
+	leader := w.leader(t)
+	w.kubectl(t, "", "-n", install.Namespace, "delete", "pod", leader, "--grace-period=0", "--force")
+	w.kubectl(t, route("after-leader", "/after-leader"), "apply", "-f", "-")
+	w.kubectl(t, "", "wait", "httproute/after-leader", "--timeout", patience.String(),
+		`--for=jsonpath={.status.parents[0].conditions[?(@.type=="Accepted")].status}=True`)
+	if now := w.leader(t); now == leader {
+		t.Errorf("%s leads on: it was killed", now)
+	}
+	w.answers(t, "/after-leader", 200)
+}
+
+// noAPIServer: traffic goes on without one, also through a new agent, which has
+// what the last one kept; and when it is back, changes arrive.
+func (w *world) noAPIServer(t *testing.T) {
+	c := w.steady(t)
+	w.must(t, w.cluster.StopComponent(w.ctx, "apiserver", syscall.SIGKILL))
+	for i := 1; i <= w.cluster.Nodes(); i++ {
+		was := w.processOf(t, i, "agent")
+		w.must(t, syscall.Kill(was, syscall.SIGKILL))
+		eventually(t, "the kubelet to start the agent again", func() error {
+			if now, err := w.findProcess(i, "agent"); err != nil || now == was {
+				return fmt.Errorf("agent of node %d is process %d: %w", i, now, err)
+			}
+			return w.get(w.cluster.Node(i), "http://127.0.0.1:15020/readyz", 200)
+		})
+	}
+	w.answers(t, "/after-leader", 200)
+	c.expectNoFailure(t)
+	w.must(t, w.cluster.StartComponent(w.ctx, "apiserver"))
+	w.routeIsServed(t, "after-outage")
+}
+
+// nodeLeaves: the other node takes the address over, and gives it back to nobody
+// who doesn't need it.
+func (w *world) nodeLeaves(t *testing.T) {
+	holder := w.holder(t)
+	var number int
+	if _, err := fmt.Sscanf(holder, "node%d", &number); err != nil {
+		t.Fatalf("%s is no node: %v", holder, err)
+	}
+	start := time.Now()
+	w.must(t, w.cluster.StopNode(w.ctx, number))
+	w.answers(t, "/", 200)
+	t.Logf("the address answers again after %s", time.Since(start).Round(time.Second))
+	if now := w.holder(t); now == holder || now == "" {
+		t.Errorf("node %q has the address, of which %s was cut off", now, holder)
+	}
+	w.must(t, w.cluster.StartNode(w.ctx, number))
+	w.must(t, w.release.Ready(w.ctx, patience))
+	w.answers(t, "/", 200)
+}
+
+// upgrades: another version of the chart's values, and back.
+func (w *world) upgrades(t *testing.T) {
+	w.must(t, w.release.Install(w.ctx, "--set", "log.level=debug,envoy.concurrency=1"))
+	w.must(t, w.release.Ready(w.ctx, patience))
+	if args := w.arguments(t); !strings.Contains(args, "--log-level=debug") || !strings.Contains(args, "--envoy-concurrency=1") {
+		t.Errorf("arguments of the upgraded Envoy: %s", args)
+	}
+	w.routeIsServed(t, "after-upgrade")
+	first := w.firstRevision(t)
+	if _, err := w.release.Helm(w.ctx, "rollback", install.Name, first, "--namespace", install.Namespace); err != nil {
+		t.Fatal(err)
+	}
+	w.must(t, w.release.Ready(w.ctx, patience))
+	if args := w.arguments(t); strings.Contains(args, "debug") || strings.Contains(args, "concurrency") {
+		t.Errorf("arguments after the rollback: %s", args)
+	}
+	w.routeIsServed(t, "after-rollback")
+}
+
+// uninstalls: what is the release's goes, what is the user's stays; and the next
+// installation finds it.
+func (w *world) uninstalls(t *testing.T) {
+	w.must(t, w.release.Uninstall(w.ctx))
+	for _, what := range []string{"clusterrole/sluice-agent", "clusterrole/sluice-controller", "gatewayclass/sluice", "namespace/sluice-secrets"} {
+		eventually(t, what+" to go", func() error {
+			out, err := w.cluster.Kubectl(w.ctx, "get", what, "--ignore-not-found", "-o", "name")
+			if err == nil && out != "" {
+				err = fmt.Errorf("%s is there", out)
+			}
+			return err
+		})
+	}
+	eventually(t, "pods to go", func() error {
+		out, err := w.cluster.Kubectl(w.ctx, "-n", install.Namespace, "get", "pods", "-o", "name")
+		if err == nil && out != "" {
+			err = fmt.Errorf("there are %s", out)
+		}
+		return err
+	})
+	for i := 1; i <= w.cluster.Nodes(); i++ {
+		if pid, err := w.findProcess(i, ""); err == nil {
+			t.Errorf("node %d: process %d of Sluice or Envoy runs on", i, pid)
+		}
+	}
+	w.kubectl(t, "", "get", "addresspool/default", "gateway/front") // it fails if one is missing
+	w.must(t, w.release.Install(w.ctx))
+	w.must(t, w.release.Ready(w.ctx, patience))
+	w.answers(t, "/", 200)
+}
+
+// firstRevision is the release's first that was deployed.
+func (w *world) firstRevision(t *testing.T) string {
+	out, err := w.release.Helm(w.ctx, "history", install.Name, "--namespace", install.Namespace, "-o", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var revisions []struct{ Revision int }
+	if err := json.Unmarshal([]byte(out), &revisions); err != nil || len(revisions) < 2 {
+		t.Fatalf("history %s: %v, want two revisions", out, err)
+	}
+	return fmt.Sprint(revisions[0].Revision)
+}
+
+func newWorld(t *testing.T) *world {
+	ctx := t.Context()
+	c, err := cluster.Up(ctx, cluster.Config{
+		Name: "slci", Ranges: cluster.RangesOf(29), Images: []string{"echo-basic"}, Progress: lines{t},
+	})
+	t.Cleanup(func() {
+		if err := cluster.Down(context.WithoutCancel(ctx), "slci", lines{t}); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := install.Prepare(ctx, c, lines{t})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{ctx: ctx, cluster: c, release: r}
+}

@@ -24,7 +24,7 @@ func (p *portFrame) owner(domain string) *listener {
 	return nil
 }
 
-// touchHosts marks the hosts of the ports that are not the same in two frames.
+// touchHosts marks the hosts that two frames do not serve alike.
 func (u *round) touchHosts(before, after *frame) {
 	var was, is map[model.PortKey]*portFrame
 	if before != nil {
@@ -34,42 +34,89 @@ func (u *round) touchHosts(before, after *frame) {
 		is = after.ports
 	}
 	for k, p := range was {
-		if !samePort(p, is[k]) {
-			for h := range u.hostsAt[k] {
-				u.hostsTouched.add(h)
-			}
-		}
+		u.touchPort(k, p, is[k])
 	}
 	for k, p := range is {
-		if !samePort(p, was[k]) {
-			u.touchPort(p)
+		if was[k] == nil {
+			u.touchPort(k, nil, p)
 		}
 	}
 }
 
-func samePort(a, b *portFrame) bool {
-	return a != nil && b != nil && slices.EqualFunc(a.listeners, b.listeners, func(x, y *listener) bool {
-		return x.listenerKey == y.listenerKey && x.origin == y.origin && x.same(y)
-	})
-}
-
-// touchPort marks all that a port may serve.
-func (u *round) touchPort(p *portFrame) {
-	for _, l := range p.listeners {
+// touchPort marks the hosts of a port whose domains belong to listeners that
+// changed: those that there are, and those that there may be now.
+func (u *round) touchPort(k model.PortKey, was, is *portFrame) {
+	changed := changedDomains(was, is)
+	touches := func(domain string) bool {
+		return slices.ContainsFunc(changed, func(c string) bool { return hostname.Covers(c, domain) })
+	}
+	if len(changed) == 0 {
+		return
+	}
+	for h := range u.hostsAt[k] {
+		if touches(h.Domain) || is == nil || is.byChain[h.Chain] == nil {
+			u.hostsTouched.add(h)
+		}
+	}
+	if is == nil {
+		return
+	}
+	for _, l := range is.listeners {
 		if !l.byHost() {
 			continue
 		}
-		u.hostsTouched.add(l.hostKey(l.domain))
 		for rt := range u.guests[l.listenerKey] {
-			u.touchDomains(l.listenerKey, rt.domains[l.listenerKey])
+			for d := range rt.domains[l.listenerKey] {
+				if touches(d) {
+					u.hostsTouched.add(l.hostKey(d))
+				}
+			}
 		}
-		if !l.secure() {
+		for _, d := range changed {
+			u.hostsTouched.add(l.hostKey(d))
+		}
+		if was.has(l) {
 			continue
 		}
-		for _, d := range p.foreign(l) {
+		u.hostsTouched.add(l.hostKey(l.domain))
+		for _, d := range is.foreign(l) {
 			u.hostsTouched.add(l.hostKey(d))
 		}
 	}
+}
+
+// has reports whether a listener is served on the port as it is.
+func (p *portFrame) has(l *listener) bool {
+	return p != nil && p.byDomain[l.domain] != nil && l.servesAs(p.byDomain[l.domain])
+}
+
+// changedDomains lists the domains of the listeners that only one of two states of
+// a port has.
+func changedDomains(a, b *portFrame) []string {
+	if a != nil && b != nil && (len(a.listeners) > maxMisdirected) != (len(b.listeners) > maxMisdirected) {
+		return []string{hostname.Any} // what listeners know of each other changes
+	}
+	return append(a.without(b), b.without(a)...)
+}
+
+// without lists the domains of the listeners that another state of the port does
+// not have as they are.
+func (p *portFrame) without(o *portFrame) []string {
+	if p == nil {
+		return nil
+	}
+	var ds []string
+	for _, l := range p.listeners {
+		if !o.has(l) {
+			ds = append(ds, l.domain)
+		}
+	}
+	return ds
+}
+
+// servesAs reports whether hosts are made alike for two states of a listener.
+func (l *listener) servesAs(o *listener) bool {
+	return l.listenerKey == o.listenerKey && l.origin == o.origin && l.same(o)
 }
 
 // foreign lists the domains that requests on a listener's connections must not

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 
@@ -33,6 +34,17 @@ func NewClient(paths Paths) *Client {
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", paths.APISocket())
 		},
+	}
+	return c
+}
+
+// NewClientOver returns a client that reaches an agent in another way than by the
+// socket of this machine. Each question has a connection of its own.
+func NewClientOver(dial func(context.Context) (net.Conn, error)) *Client {
+	c := &Client{}
+	c.http.Transport = &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 	}
 	return c
 }
@@ -82,13 +94,17 @@ func call[T any](ctx context.Context, c *Client, method, path string, in any) (*
 	}
 	out := new(T)
 	if err := json.Unmarshal(answer, out); err != nil {
-		return nil, fmt.Errorf("decode the answer of %s: %w", c.paths.APISocket(), err)
+		return nil, fmt.Errorf("decode the agent's answer: %w", err)
 	}
 	return out, nil
 }
 
 // explainDial turns socket errors into what an operator can act on.
 func (c *Client) explainDial(err error) error {
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err // without the address, which is none
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: nothing answers at %s; start `sluice run -f FOLDER`, or name its --run-dir", ErrNotRunning, c.paths.APISocket())

@@ -14,6 +14,9 @@ type Document struct {
 	Backends  []*model.Backend   `json:"backends"`
 	Endpoints []*model.Endpoints `json:"endpoints"`
 	Workloads []*model.Workload  `json:"workloads"`
+	// Everywhere tells that the workloads are those of all nodes, and where they
+	// were found is not known here.
+	Everywhere bool `json:"-"`
 }
 
 // NewDocument lists a mesh. The workloads may hold more than the mesh does:

@@ -10,11 +10,12 @@ import (
 	"sluice.io/sluice/agent"
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/observe/explain"
+	"sluice.io/sluice/source"
 )
 
 func explainCommand() *cobra.Command {
 	var (
-		paths        agent.Paths
+		to           reach
 		out          output
 		q            explain.Query
 		from, folder string
@@ -25,7 +26,8 @@ func explainCommand() *cobra.Command {
 		Short: "Say which rule would take a connection or request, and why",
 		Long: `Tells, for a connection that has not been made yet, whether the kernel or Envoy
 would handle it and why, and which rule of which object in which file at which
-line would take it. Asks the running agent; with -f, reads a folder instead.`,
+line would take it. Asks the running agent, or reads a cluster (--context,
+--kubeconfig), or with -f a folder.`,
 		Example: `  sluice explain --from shop/web --to cart:80 --method GET --path /items -H 'version: beta'
   sluice explain --from shop/web --to 10.96.0.10:53 --protocol udp
   sluice explain -f mesh/ --from shop/web --to cart.shop.svc.cluster.local:80`,
@@ -38,7 +40,7 @@ line would take it. Asks the running agent; with -f, reads a folder instead.`,
 			if q.Headers, err = parseHeaders(headers); err != nil {
 				return err
 			}
-			answer, err := ask(cmd, folder, paths, q)
+			answer, err := ask(cmd, folder, &to, q)
 			if err != nil {
 				return err
 			}
@@ -56,20 +58,37 @@ line would take it. Asks the running agent; with -f, reads a folder instead.`,
 	_ = cmd.MarkFlagRequired("from")
 	_ = cmd.MarkFlagRequired("to")
 	complete(cmd, "protocol", "tcp", "udp")
-	addPathFlags(cmd, &paths, false)
+	to.add(cmd)
 	addOutputFlag(cmd, &out, "text", "json", "yaml")
 	return cmd
 }
 
-func ask(cmd *cobra.Command, folder string, paths agent.Paths, q explain.Query) (*explain.Answer, error) {
-	if folder == "" {
-		return agent.NewClient(paths).Explain(cmd.Context(), q)
+func ask(cmd *cobra.Command, folder string, to *reach, q explain.Query) (*explain.Answer, error) {
+	switch {
+	case folder != "":
+		mesh, _, problems, err := loadFolder(folder)
+		if err != nil {
+			return nil, err
+		}
+		printLoadProblems(cmd.ErrOrStderr(), problems)
+		return explainHere(mesh, problems, to.paths, q)
+	case to.node == "" && to.cluster(cmd):
+		s, err := to.read(cmd.Context())
+		if err != nil {
+			return nil, err
+		}
+		printClusterProblems(cmd.ErrOrStderr(), s.problems)
+		return explainHere(s.mesh, s.problems, to.paths, q)
 	}
-	mesh, _, problems, err := loadFolder(folder)
+	client, err := to.client(cmd.Context())
 	if err != nil {
 		return nil, err
 	}
-	printLoadProblems(cmd.ErrOrStderr(), problems)
+	return client.Explain(cmd.Context(), q)
+}
+
+// explainHere answers without an agent.
+func explainHere(mesh *model.Mesh, problems []source.Problem, paths agent.Paths, q explain.Query) (*explain.Answer, error) {
 	place(mesh, paths)
 	answer, err := explain.Explain(mesh, q)
 	if err == nil {

@@ -41,8 +41,8 @@ func getCommand() *cobra.Command {
 // people, -o json and yaml show the objects whole.
 func getMesh(name, alias, short string, table func(io.Writer, *agent.Document)) *cobra.Command {
 	var (
-		paths agent.Paths
-		out   output
+		to  reach
+		out output
 	)
 	cmd := &cobra.Command{
 		Use:     name,
@@ -51,14 +51,14 @@ func getMesh(name, alias, short string, table func(io.Writer, *agent.Document)) 
 		Example: "  sluice get " + name + "\n  sluice get " + name + " -o yaml",
 		Args:    noArguments("it lists all; with -o json or yaml a tool can choose"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			doc, err := agent.NewClient(paths).Mesh(cmd.Context())
+			doc, err := to.document(cmd)
 			if err != nil {
 				return err
 			}
 			return out.print(cmd.OutOrStdout(), part(name, doc), func(w io.Writer) { table(w, doc) })
 		},
 	}
-	addPathFlags(cmd, &paths, false)
+	to.add(cmd)
 	addOutputFlag(cmd, &out, "table", "json", "yaml")
 	return cmd
 }
@@ -208,6 +208,9 @@ func printWorkloads(w io.Writer, doc *agent.Document) {
 		declared, found, cookie := "netns "+l.Netns, "no", ""
 		if l.Cgroup != "" {
 			declared = "cgroup " + l.Cgroup
+		}
+		if doc.Everywhere {
+			found = "" // its node knows: --node
 		}
 		if l.Place != nil {
 			found, cookie = "yes", strconv.FormatUint(l.Place.Cookie, 10)

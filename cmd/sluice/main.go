@@ -1,5 +1,6 @@
 // Command sluice is the one binary of Sluice, in all its roles: the agent of a
-// node (run) and the command line that asks it and explains (the other verbs).
+// node (run, or agent and envoy in a cluster), the controller, and the command
+// line that asks them and explains (the other verbs).
 //
 // It owns flags, output and wiring. What happens to traffic is decided in the
 // packages that it wires, not here.
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -59,8 +61,26 @@ A first look:
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(runCommand(), agentCommand(), envoyCommand(), controllerCommand(), statusCommand(), getCommand(), explainCommand(), translateCommand(), checkCommand(), uninstallCommand(), versionCommand())
+	cmd.AddCommand(runCommand(), agentCommand(), envoyCommand(), controllerCommand(), statusCommand(), getCommand(), explainCommand(), translateCommand(), checkCommand(), uninstallCommand(), connectCommand(), versionCommand())
+	if asPlugin() {
+		nameAsPlugin(cmd)
+	}
 	return cmd
+}
+
+// nameAsPlugin has usage lines and examples say how kubectl's users call us.
+func nameAsPlugin(root *cobra.Command) {
+	root.Use = plugin
+	root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl sluice"}
+	var rename func(*cobra.Command)
+	rename = func(cmd *cobra.Command) {
+		cmd.Example = strings.ReplaceAll(cmd.Example, "  sluice ", "  kubectl sluice ")
+		cmd.Long = strings.ReplaceAll(cmd.Long, "  sluice ", "  kubectl sluice ")
+		for _, c := range cmd.Commands() {
+			rename(c)
+		}
+	}
+	rename(root)
 }
 
 func versionCommand() *cobra.Command {

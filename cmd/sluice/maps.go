@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -10,14 +11,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sluice.io/sluice/agent"
 	"sluice.io/sluice/redirect"
 )
 
 func getMaps() *cobra.Command {
 	var (
-		paths agent.Paths
-		out   output
+		to  reach
+		out output
 	)
 	cmd := &cobra.Command{
 		Use:     "maps",
@@ -26,14 +26,21 @@ func getMaps() *cobra.Command {
 		Example: "  sluice get maps\n  sluice get maps -o json | jq .frontends",
 		Args:    noArguments(seeHelp),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dump, err := agent.NewClient(paths).Maps(cmd.Context())
+			if to.node == "" && to.cluster(cmd) {
+				return errors.New("maps are a node's: name it with --node")
+			}
+			client, err := to.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			dump, err := client.Maps(cmd.Context())
 			if err != nil {
 				return err
 			}
 			return out.print(cmd.OutOrStdout(), dump, func(w io.Writer) { printMaps(w, dump) })
 		},
 	}
-	addPathFlags(cmd, &paths, false)
+	to.add(cmd)
 	addOutputFlag(cmd, &out, "table", "json", "yaml")
 	return cmd
 }

@@ -10,7 +10,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected output in testdata")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"sluice": main})
+	testscript.Main(m, map[string]func(){"sluice": main, plugin: main})
 }
 
 // TestGoldenScripts types commands as a user would, without root and without a

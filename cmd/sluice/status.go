@@ -16,10 +16,10 @@ import (
 
 func statusCommand() *cobra.Command {
 	var (
-		paths agent.Paths
-		out   output
-		wait  time.Duration
-		all   bool
+		to   reach
+		out  output
+		wait time.Duration
+		all  bool
 	)
 	cmd := &cobra.Command{
 		Use:   "status",
@@ -27,11 +27,21 @@ func statusCommand() *cobra.Command {
 		Long: `Shows readiness, every problem of the input with its file and line, and the
 conditions of each object. Exit code 0 when ready, 1 when not: when the folder,
 as far as it can be used, is in force. What cannot be used is a problem, and
-does not make the rest less ready.`,
-		Example: "  sluice status\n  sluice status --wait 30s && echo in force",
+does not make the rest less ready.
+
+Of a cluster (--context, --kubeconfig), it tells how Sluice's parts are and what
+the controller wrote into statuses; with --node, how that node's agent is.`,
+		Example: "  sluice status\n  sluice status --wait 30s && echo in force\n  sluice status --context prod --node node1",
 		Args:    noArguments(seeHelp),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			st, err := waitReady(cmd.Context(), agent.NewClient(paths), wait)
+			if to.node == "" && to.cluster(cmd) {
+				return clusterStatusVerb(cmd, &to, out, wait, all)
+			}
+			client, err := to.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			st, err := waitReady(cmd.Context(), client, wait)
 			if err != nil {
 				return err
 			}
@@ -46,7 +56,7 @@ does not make the rest less ready.`,
 	}
 	cmd.Flags().DurationVar(&wait, "wait", 0, "wait up to this long for readiness")
 	cmd.Flags().BoolVar(&all, "all", false, "print all conditions, also when there are many that hold")
-	addPathFlags(cmd, &paths, false)
+	to.add(cmd)
 	addOutputFlag(cmd, &out, "table", "json", "yaml")
 	return cmd
 }

@@ -21,7 +21,8 @@ type inbox struct {
 	// problems are what is wrong with each watch now.
 	problems map[*watch]source.Problem
 	// away are the watches that the API server does not answer.
-	away map[*watch]bool
+	away    map[*watch]bool
+	failure error
 	// told is false when the problems changed since they were last taken.
 	told bool
 }
@@ -81,6 +82,23 @@ func (in *inbox) awaited(watches []*watch) string {
 		return ""
 	}
 	return "waiting for the API server's " + strings.Join(names, ", ")
+}
+
+// why tells why watches are not settled.
+func (in *inbox) why() string {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.failure != nil {
+		return in.failure.Error()
+	}
+	return "it takes too long"
+}
+
+// fail notes the last failure to reach the API server.
+func (in *inbox) fail(err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.failure = err
 }
 
 // problem notes what is wrong with a watch; nil when nothing is. It tells

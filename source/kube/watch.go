@@ -174,6 +174,7 @@ func (w *watch) failed(ctx context.Context, err error) {
 	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return // it is listed anew
 	}
+	w.inbox.fail(err)
 	if w.inbox.lost(w, true) {
 		w.log.Warn("the API server cannot be watched; what is known of it stays in force", "kind", w.kind.name, "err", err)
 	}

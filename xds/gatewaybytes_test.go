@@ -1,6 +1,7 @@
 package xds_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -108,6 +109,56 @@ func TestGatewayTCP(t *testing.T) {
 		v := visitor{from: e.client, to: "203.0.113.1:443", tls: &tls.Config{ServerName: name, InsecureSkipVerify: true}}
 		if got, err := v.hears(); got != want {
 			t.Errorf("%s: %q %v, want %q", name, got, err, want)
+		}
+	}
+}
+
+// TestBytesUntouched: connections that are not HTTP stay, whatever becomes of the
+// route that they came by.
+func TestBytesUntouched(t *testing.T) {
+	e, d := newEdge(t), model.NewDelta()
+	for i, name := range []string{"first", "second"} {
+		e.server.greeter(8090+i, name, nil)
+		service(d, name, model.AppAuto, at(e.server.v4, uint16(8090+i)))
+	}
+	db := func(d *model.Delta, ws ...model.WeightedBackend) {
+		gateway(d, 5432, []string{"203.0.113.1"}, model.Chain{Name: "db", L4: &model.L4Routing{Backends: ws}})
+	}
+	db(d, weighted("first", 1))
+	e.start(t, d)
+	v := visitor{from: e.client, to: "203.0.113.1:5432"}
+	kept, err := v.dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	in := bufio.NewReader(kept)
+	if word, err := in.ReadString('\n'); word != "first\n" {
+		t.Fatal(word, err)
+	}
+	for _, step := range []struct {
+		what   string
+		change func(*model.Delta)
+		want   string
+	}{
+		{"shared", func(d *model.Delta) { db(d, weighted("first", 1), weighted("second", 1)) }, ""},
+		{"moved", func(d *model.Delta) { db(d, weighted("second", 1)) }, "second"},
+		{"policy", func(d *model.Delta) {
+			service(d, "second", model.AppAuto, at(e.server.v4, 8091))
+			d.Backends[backend("second")].TLS = &model.BackendTLS{ServerName: "a.org", Invalid: "InvalidKind"}
+		}, "nobody"},
+	} {
+		d := model.NewDelta()
+		step.change(d)
+		e.apply(d)
+		if word, _ := v.hears(); step.want == "nobody" && word != "" || step.want == "second" && word != "second" {
+			t.Errorf("%s: a new connection hears %q", step.what, word)
+		}
+		time.Sleep(e.cfg.DrainTime + 500*time.Millisecond)
+		kept.SetDeadline(time.Now().Add(10 * time.Second))
+		fmt.Fprintln(kept, "still")
+		if word, err := in.ReadString('\n'); word != "still\n" {
+			t.Fatalf("%s: the connection hears %q: %v", step.what, word, err)
 		}
 	}
 }

@@ -10,9 +10,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"math/big"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -115,4 +117,14 @@ func bundle(d *model.Delta, name string, of ...*authority) model.ObjectRef {
 	}
 	d.Bundles[ref] = &model.Bundle{Ref: ref, Certificates: bytes.Join(pems, nil), Origin: model.Origin{Object: ref, Rule: -1}}
 	return ref
+}
+
+// spellings are the ways in which a secret could stand in a text.
+func spellings(secret []byte) []string {
+	lines := strings.Split(string(secret), "\n")
+	return []string{lines[1], base64.StdEncoding.EncodeToString(secret)[40:80], strings.ReplaceAll(string(secret), "\n", `\n`)}
+}
+
+func insecureTLS(name string) *tls.Config {
+	return &tls.Config{ServerName: name, InsecureSkipVerify: true}
 }

@@ -266,14 +266,20 @@ func (p *plan) route(part *model.Frontend, s *served, c *change, touched map[str
 	c.put(routes, rc.GetName(), rc, part.Origin, parents...)
 }
 
-// use counts one more use of a destination, and makes it when it is the first.
+// use counts one more use of a destination, and makes it when it is the first, or
+// has other parts than before.
 func (p *plan) use(d translate.Destination, touched map[string]bool) {
-	if have := p.dests[d.Name]; have != nil {
-		have.uses++
+	have := p.dests[d.Name]
+	if have == nil {
+		have = &destination{}
+		p.dests[d.Name] = have
+	}
+	have.uses++
+	if have.uses > 1 && slices.Equal(have.Parts, d.Parts) && have.Outlet == d.Outlet {
 		return
 	}
-	have := &destination{Destination: d, uses: 1}
-	p.dests[d.Name] = have
+	p.unlink(have)
+	have.Destination = d
 	for _, part := range d.Parts {
 		if p.usedBy[part.Backend] == nil {
 			p.usedBy[part.Backend] = map[string]bool{}
@@ -281,6 +287,16 @@ func (p *plan) use(d translate.Destination, touched map[string]bool) {
 		p.usedBy[part.Backend][d.Name] = true
 	}
 	touched[d.Name] = true
+}
+
+// unlink takes a destination out of the index by backend.
+func (p *plan) unlink(d *destination) {
+	for _, part := range d.Parts {
+		delete(p.usedBy[part.Backend], d.Name)
+		if len(p.usedBy[part.Backend]) == 0 {
+			delete(p.usedBy, part.Backend)
+		}
+	}
 }
 
 // claim makes a frontend one of those behind an address, and tells whether that

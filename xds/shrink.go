@@ -101,12 +101,7 @@ func (p *plan) release(name string, c *change) {
 		return
 	}
 	delete(p.dests, name)
-	for _, part := range d.Parts {
-		delete(p.usedBy[part.Backend], name)
-		if len(p.usedBy[part.Backend]) == 0 {
-			delete(p.usedBy, part.Backend)
-		}
-	}
+	p.unlink(d)
 	c.remove(clusters, name)
 	c.remove(endpoints, name)
 	p.secrets.ask(key{clusters, name}, nil)

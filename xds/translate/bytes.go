@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"cmp"
+
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
@@ -8,77 +10,54 @@ import (
 	"sluice.io/sluice/model"
 )
 
-// bytes sends a gateway's connections on as they are, shared by weight. The share
-// of what is not usable is closed.
+// bytes sends a gateway's connections on as they are. Who gets them is up to the
+// chain's own cluster: so that other backends or weights are no change of the
+// chain, which would close the connections that it has.
 func bytes(p *model.GatewayPort, c model.Chain) *listenerv3.Filter {
-	t := &tcpproxyv3.TcpProxy{
-		StatPrefix:         "gateway",
-		IdleTimeout:        zero, // nobody asked for a clock: keepalive finds who is gone
-		MaxConnectAttempts: u32(3),
+	return networkFilter("envoy.filters.network.tcp_proxy", typed(&tcpproxyv3.TcpProxy{
+		StatPrefix:       "gateway",
+		ClusterSpecifier: &tcpproxyv3.TcpProxy_Cluster{Cluster: layer4Name(p.Key, c.Name)},
+		IdleTimeout:      zero, // nobody asked for a clock: keepalive finds who is gone
 		HashPolicy: []*typev3.HashPolicy{{
 			PolicySpecifier: &typev3.HashPolicy_SourceIp_{SourceIp: &typev3.HashPolicy_SourceIp{}},
 		}},
-	}
-	shared := shares(c.L4.Backends)
-	switch len(shared) {
-	case 0:
-		t.ClusterSpecifier = &tcpproxyv3.TcpProxy_Cluster{Cluster: refused}
-	case 1:
-		t.ClusterSpecifier = &tcpproxyv3.TcpProxy_Cluster{Cluster: bytesTo(p, c, shared[0])}
-	default:
-		weighted := &tcpproxyv3.TcpProxy_WeightedCluster{}
-		for _, w := range shared {
-			weighted.Clusters = append(weighted.Clusters, &tcpproxyv3.TcpProxy_WeightedCluster_ClusterWeight{
-				Name: bytesTo(p, c, w), Weight: w.Weight,
-			})
+	}))
+}
+
+func layer4Name(k model.PortKey, chain string) string { return "gateway/" + k.String() + "/" + chain }
+
+// layer4 is where the connections of a chain go, or the datagrams of a port: one
+// destination, with a part for each share. What is not usable keeps its share, of
+// nothing.
+func layer4(name string, l4 *model.L4Routing, out Outlet) Destination {
+	d := Destination{Name: name, Family: AnyFamily, Outlet: out, Strict: true}
+	for _, w := range shares(l4.Backends) {
+		if w.Invalid != "" {
+			w.Backend = model.BackendKey{} // which has no endpoints
 		}
-		t.ClusterSpecifier = &tcpproxyv3.TcpProxy_WeightedClusters{WeightedClusters: weighted}
+		d.Parts = append(d.Parts, Part{Backend: w.Backend, Weight: w.Weight})
 	}
-	return networkFilter("envoy.filters.network.tcp_proxy", typed(t))
-}
-
-func bytesTo(p *model.GatewayPort, c model.Chain, w model.WeightedBackend) string {
-	if w.Invalid != "" {
-		return refused
-	}
-	return bytesDestination(p, c, w.Backend).Name
-}
-
-// bytesDestination is where a chain's connections to a backend go. TLS that is not
-// ended here is the client's own, whatever the backend's policy says.
-func bytesDestination(p *model.GatewayPort, c model.Chain, k model.BackendKey) Destination {
-	out := Outlet{Gateway: true, Certificate: p.ClientCertificate}
-	if c.TLS != nil && c.TLS.Passthrough {
-		out = Outlet{Gateway: true, Passthrough: true}
-	}
-	return To(k, AnyFamily).through(out)
+	return d
 }
 
 // PortDestinations are the destinations that the listeners of a gateway's port
-// refer to.
+// refer to. Their names are the port's and its chains': it is in their parts that
+// they change.
 func PortDestinations(p *model.GatewayPort) []Destination {
 	var out []Destination
-	seen := map[string]bool{}
-	add := func(d Destination) {
-		if !seen[d.Name] {
-			seen[d.Name] = true
-			out = append(out, d)
-		}
-	}
 	for _, c := range p.Chains {
 		if c.L4 == nil {
 			continue
 		}
-		for _, w := range shares(c.L4.Backends) {
-			if w.Invalid == "" {
-				add(bytesDestination(p, c, w.Backend))
-			}
+		through := Outlet{Gateway: true, Certificate: p.ClientCertificate}
+		if c.TLS != nil && c.TLS.Passthrough { // the client's own, whatever the backend's policy says
+			through = Outlet{Gateway: true, Passthrough: true}
 		}
+		out = append(out, layer4(layer4Name(p.Key, c.Name), c.L4, through))
 	}
-	if p.Datagrams != nil {
-		for _, d := range datagramDestinations(p.Datagrams) {
-			add(d)
-		}
+	if p.Key.Protocol == model.UDP {
+		routing := cmp.Or(p.Datagrams, &model.L4Routing{})
+		out = append(out, layer4(layer4Name(p.Key, ""), routing, Outlet{Gateway: true, Passthrough: true}))
 	}
 	return out
 }

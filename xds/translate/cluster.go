@@ -26,14 +26,14 @@ type Destination struct {
 	Family Family
 	Parts  []Part
 	Outlet Outlet
+	// Strict keeps the share of a part without endpoints from the others.
+	Strict bool
 }
 
 // Part is one backend of a destination.
 type Part struct {
 	Backend model.BackendKey
 	Weight  uint32
-	// Lost drops the part's share, of datagrams.
-	Lost bool
 }
 
 // To is the destination that is one backend.

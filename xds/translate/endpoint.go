@@ -15,12 +15,12 @@ import (
 // nothing is known of, or nothing of its family, has none, which Envoy answers
 // with 503. Of a shared
 // destination each part is a locality, weighted; a part without endpoints
-// leaves its share to the others.
+// leaves its share to the others, unless the destination is strict.
 func Assignment(d Destination, endpoints map[model.BackendKey]*model.Endpoints) *endpointv3.ClusterLoadAssignment {
 	a := &endpointv3.ClusterLoadAssignment{ClusterName: d.Name}
 	for i, p := range d.Parts {
 		eps := lbEndpoints(endpoints[p.Backend], d.Family)
-		if p.Lost {
+		if len(eps) == 0 && d.Strict && len(d.Parts) > 1 {
 			eps = []*endpointv3.LbEndpoint{nowhere()}
 		}
 		if len(eps) == 0 {
@@ -56,8 +56,8 @@ func lbEndpoints(eps *model.Endpoints, f Family) []*endpointv3.LbEndpoint {
 	return out
 }
 
-// nowhere is an address that the kernel lets nobody send to who has not asked for
-// leave to broadcast: datagrams to it end here.
+// nowhere is an address that the kernel makes no connections to, nor sends
+// datagrams to for who has not asked for leave to broadcast.
 func nowhere() *endpointv3.LbEndpoint { return endpoint(netip.MustParseAddrPort("255.255.255.255:9")) }
 
 func endpoint(a netip.AddrPort) *endpointv3.LbEndpoint {

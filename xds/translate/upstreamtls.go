@@ -52,7 +52,7 @@ func secure(c *clusterv3.Cluster, d Destination, backends map[model.BackendKey]*
 			continue
 		}
 		c.TransportSocketMatches = append(c.TransportSocketMatches, &clusterv3.Cluster_TransportSocketMatch{
-			Name: p.Backend.String(), Match: part(i), TransportSocket: clientTLS(t, d.Outlet, o),
+			Name: strconv.Itoa(i) + " " + p.Backend.String(), Match: part(i), TransportSocket: clientTLS(t, d.Outlet, o),
 		})
 	}
 }

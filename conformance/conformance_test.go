@@ -7,7 +7,9 @@ import (
 	"slices"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	upstream "sigs.k8s.io/gateway-api/conformance"
 	"sigs.k8s.io/gateway-api/conformance/tests"
 	"sigs.k8s.io/gateway-api/conformance/utils/suite"
@@ -65,6 +67,9 @@ func TestConformance(t *testing.T) {
 	}
 	all := of(*kind, tests.ConformanceTests)
 	s.Setup(t, all)
+	if slices.Contains(opts.SupportedFeatures, features.SupportGateway) {
+		t.Run("SupportedFeaturesOfTheClass", func(t *testing.T) { promises(t, opts) })
+	}
 	if err := s.Run(t, all); err != nil {
 		t.Fatal(err)
 	}
@@ -93,6 +98,26 @@ func of(kind string, all []suite.ConformanceTest) []suite.ConformanceTest {
 		mesh := slices.Contains(test.Features, features.SupportMesh)
 		return kind == "gateway" && mesh || kind == "mesh" && !mesh
 	})
+}
+
+// promises holds the GatewayClass to promising what is tested, and no more. The
+// mesh's features have no place there.
+func promises(t *testing.T, opts suite.ConformanceOptions) {
+	var class gatewayv1.GatewayClass
+	if err := opts.Client.Get(t.Context(), types.NamespacedName{Name: opts.GatewayClassName}, &class); err != nil {
+		t.Fatal(err)
+	}
+	promised := sets.New[features.FeatureName]()
+	for _, f := range class.Status.SupportedFeatures {
+		promised.Insert(features.FeatureName(f.Name))
+	}
+	_, tested, err := choose("gateway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if more, less := promised.Difference(tested), tested.Difference(promised); len(more)+len(less) > 0 {
+		t.Errorf("the class promises %v, which is not tested, and not %v, which is", sets.List(more), sets.List(less))
+	}
 }
 
 func write(s *suite.ConformanceTestSuite, file string) error {

@@ -21,7 +21,6 @@ type agentFlags struct {
 	cfg     agent.Config
 	access  kube.Access
 	logs    logFlags
-	node    string
 	copies  string
 	address string
 }
@@ -43,7 +42,7 @@ server.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.node, "node", os.Getenv("NODE_NAME"), "name of this node (default: $NODE_NAME)")
+	f.StringVar(&o.cfg.Node, "node", os.Getenv("NODE_NAME"), "name of this node (default: $NODE_NAME)")
 	f.StringVar(&o.copies, "secrets-namespace", copiesNamespace, "namespace of the controller's copies of Secrets and ConfigMaps")
 	f.StringVar(&o.cfg.StateDir, "state-dir", "/var/lib/sluice", "folder that keeps the last state for a start without the API server")
 	f.StringArrayVar(&o.cfg.RuntimeNetns, "runtime-netns", []string{"/run/netns"}, "folder where the container runtime mounts pods' network namespaces; may be given several times")
@@ -56,7 +55,7 @@ server.`,
 }
 
 func (o *agentFlags) run(ctx context.Context) error {
-	if o.node == "" {
+	if o.cfg.Node == "" {
 		return errors.New("which node is this? name it with --node or $NODE_NAME, as the API server does")
 	}
 	if os.Geteuid() != 0 {
@@ -71,7 +70,6 @@ func (o *agentFlags) run(ctx context.Context) error {
 	if err := fillCgroupRoot(&o.cfg.Paths); err != nil {
 		return err
 	}
-	o.cfg.Node = o.node
 	if o.cfg.Source, err = o.source(); err != nil {
 		return err
 	}
@@ -97,7 +95,7 @@ func (o *agentFlags) source() (*kube.Source, error) {
 		return nil, err
 	}
 	return kube.New(kube.Options{
-		Config: config, Pods: true, OfNode: o.node, Copies: o.copies,
+		Config: config, Pods: true, OfNode: o.cfg.Node, Copies: o.copies,
 		Cgroup:   func(uid string, class kube.QoS) string { return pods.Pod(uid, string(class)) },
 		StateDir: o.cfg.StateDir, SecretsDir: filepath.Join(o.cfg.RunDir, "secrets"),
 		Log: o.cfg.Log.With("part", "source"),

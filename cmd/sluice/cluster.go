@@ -82,6 +82,7 @@ func (r *reach) client(ctx context.Context) (*agent.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	kube.QuietLibraries(slog.New(slog.DiscardHandler))
 	return agent.NewClientOver(func(context.Context) (net.Conn, error) {
 		// The connection outlives the context of its dialling.
 		return kube.DialAgent(ctx, config, r.namespace, r.node, []string{"sluice", "connect", "--run-dir", r.paths.RunDir})

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sluice.io/sluice/test/netns/lab"
 )
 
 // steady are clients of a gateway: on connections that they keep, and on new
@@ -93,6 +95,7 @@ func TestGatewayOutlivesSluice(t *testing.T) {
 		}
 		progressAll(t, 20, loads...)
 	}
+	w.restartsEnvoy(t, loads)
 	stopClean(t, loads...)
 	g.failsClosed(t, c)
 
@@ -116,6 +119,33 @@ func TestGatewayOutlivesSluice(t *testing.T) {
 			t.Errorf("a gateway's address that is nobody's any more: %s", got)
 		}
 	}
+}
+
+// restartsEnvoy makes Envoy restart hot, with more workers: its successor takes
+// the listening sockets over, and adds some.
+func (w *world) restartsEnvoy(t *testing.T, loads []*load) {
+	t.Helper()
+	if err := w.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.EnvoyWorkers = 4
+	if err := w.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	err := lab.Poll(60*time.Second, func() error {
+		var status struct{ Envoy struct{ Epoch int } }
+		if err := w.Ask(t.Context(), &status, "status"); err != nil {
+			return err
+		}
+		if status.Envoy.Epoch != 1 {
+			return fmt.Errorf("Envoy's epoch is %d", status.Envoy.Epoch)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	progressAll(t, 50, loads...)
 }
 
 // failsClosed kills Envoy while clients dial: whoever answers is the gateway's

@@ -32,6 +32,9 @@ type Node struct {
 	RunDir     string
 	StateDir   string
 	BPFFS      string
+	// EnvoyWorkers is the number of Envoy's threads; 2 when zero. A change makes
+	// the next `sluice run` restart Envoy, hot.
+	EnvoyWorkers int
 
 	prefix string
 	dir    string

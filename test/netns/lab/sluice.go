@@ -31,7 +31,7 @@ func (n *Node) Start(ctx context.Context) error {
 func (n *Node) Launch() error {
 	p, err := n.system().spawn([]string{"GORACE=halt_on_error=0"}, n.logFile(), append([]string{
 		n.Programs.Sluice, "run", "-f", n.Folder.Dir,
-		"--envoy", n.Programs.Envoy, "--envoy-concurrency", "2",
+		"--envoy", n.Programs.Envoy, "--envoy-concurrency", strconv.Itoa(cmp.Or(n.EnvoyWorkers, 2)),
 		"--log-level", "debug",
 	}, n.places()...))
 	if err != nil {

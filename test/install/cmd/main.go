@@ -60,13 +60,13 @@ func run(ctx context.Context, args []string) error {
 	if flags.NArg() == 0 {
 		return usageError{}
 	}
-	c, err := cluster.Open(ctx, *name, os.Stdout)
-	if err != nil {
-		return fmt.Errorf("%w: `make cluster` brings one up", err)
-	}
 	command, args := flags.Arg(0), flags.Args()[1:]
 	if command == "conformance" {
-		return conformance(ctx, c, args)
+		return conformance(ctx, *name, args)
+	}
+	c, err := open(ctx, *name)
+	if err != nil {
+		return err
 	}
 	r, err := install.Prepare(ctx, c, os.Stdout)
 	if err != nil {
@@ -85,7 +85,15 @@ func run(ctx context.Context, args []string) error {
 	return usageError{}
 }
 
-func conformance(ctx context.Context, c *cluster.Cluster, args []string) error {
+func open(ctx context.Context, name string) (*cluster.Cluster, error) {
+	c, err := cluster.Open(ctx, name, os.Stdout)
+	if err != nil {
+		return nil, fmt.Errorf("%w: `make cluster` brings one up", err)
+	}
+	return c, nil
+}
+
+func conformance(ctx context.Context, name string, args []string) error {
 	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
 	var s install.Suite
 	flags.StringVar(&s.Kind, "kind", "gateway", "which profiles: gateway, mesh or all")
@@ -93,6 +101,8 @@ func conformance(ctx context.Context, c *cluster.Cluster, args []string) error {
 	flags.BoolVar(&s.Keep, "keep", false, "leave what all tests share, so that the next run starts sooner")
 	flags.StringVar(&s.Report, "report", "", "write the report to the `file`")
 	installed := flags.Bool("installed", false, "take what is installed, rather than the working tree")
+	up := flags.Bool("up", false, "bring a cluster up for it, and take that down afterwards")
+	times := flags.Int("times", 1, "how often to run the suite; the first failure ends it")
 	flags.DurationVar(&s.Timeout, "timeout", time.Hour, "how long the suite may take")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -101,17 +111,38 @@ func conformance(ctx context.Context, c *cluster.Cluster, args []string) error {
 	if strings.Contains(s.Run, "/") {
 		return fmt.Errorf("-run %s: want a pattern of test names, such as HTTPRouteSimple", s.Run)
 	}
-	if !*installed {
-		r, err := install.Prepare(ctx, c, os.Stdout)
+	if *up {
+		_, err := cluster.Up(ctx, cluster.Config{Name: name, GatewayAPI: "experimental", Progress: os.Stdout})
+		defer func() { _ = cluster.Down(context.WithoutCancel(ctx), name, os.Stdout) }()
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(r.Install(ctx), r.Pool(ctx)); err != nil {
-			return err
-		}
-		if err := r.Ready(ctx, 2*time.Minute); err != nil {
+	}
+	c, err := open(ctx, name)
+	if err != nil {
+		return err
+	}
+	if !*installed {
+		if err := installAll(ctx, c); err != nil {
 			return err
 		}
 	}
-	return s.Execute(ctx, c)
+	for range *times {
+		if err := s.Execute(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// installAll installs the working tree, and waits until it serves.
+func installAll(ctx context.Context, c *cluster.Cluster) error {
+	r, err := install.Prepare(ctx, c, os.Stdout)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(r.Install(ctx), r.Pool(ctx)); err != nil {
+		return err
+	}
+	return r.Ready(ctx, 2*time.Minute)
 }

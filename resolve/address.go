@@ -57,20 +57,19 @@ func notUsable(format string, args ...any) *finding {
 
 // assigned reads the addresses that a controller wrote.
 func (u *round) assigned(r *reach, g *gateway, asked []string) {
-	has := set[string]{}
 	for _, a := range g.addresses {
-		has.add(a.Value)
 		if deref(a.Type, gatewayv1.IPAddressType) == gatewayv1.IPAddressType {
 			r.add(a.Value, false)
 		}
 	}
 	r.known = len(g.addresses) > 0
 	for _, text := range asked {
-		if _, err := netip.ParseAddr(text); err != nil {
+		a, err := netip.ParseAddr(text)
+		if err != nil {
 			r.unusable = notUsable("%q is not an IP address", text)
 			return
 		}
-		if !has.has(text) && r.known {
+		if r.known && !slices.Contains(r.addresses, a.Unmap()) {
 			r.unusable = notUsable("address %s is not the Gateway's: it is not in a pool, belongs to another, or the load balancer does not give it", text)
 			return
 		}

@@ -2,6 +2,7 @@ package resolve_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/gateway-api/pkg/features"
 
+	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve"
 	"sluice.io/sluice/resolve/resolvetest"
 	"sluice.io/sluice/source"
@@ -143,4 +145,42 @@ func TestSupportedFeatures(t *testing.T) {
 		return
 	}
 	t.Error("the GatewayClass has no status")
+}
+
+// TestCrowdedPort wants the misdirected hosts of a port with many HTTPS listeners
+// to grow with their number, not with its square, and listeners within others to
+// be known all the same.
+func TestCrowdedPort(t *testing.T) {
+	hosts := func(n int) map[model.HostKey]*model.Host {
+		var text strings.Builder
+		text.WriteString("kind: Gateway\nmetadata: {namespace: edge, name: web}\nspec:\n  gatewayClassName: sluice\n  listeners:\n")
+		listener := func(name, host string) {
+			fmt.Fprintf(&text, "  - {name: %s, port: 443, protocol: HTTPS, hostname: %q, tls: {certificateRefs: [{name: cert}]}}\n", name, host)
+		}
+		listener("wild", "*.example.com")
+		for i := range n {
+			listener(fmt.Sprint("l", i), fmt.Sprintf("h%d.example.com", i))
+		}
+		objects, err := resolvetest.Parse("web.yaml", []byte(text.String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := edge(0)
+		maps.Copy(all, objects)
+		return resolve.New().Update(all).Delta.Hosts
+	}
+	if few := hosts(9); len(few) != 10*10 {
+		t.Errorf("10 listeners have %d hosts, want one for each domain of each", len(few))
+	}
+	many := hosts(300)
+	port := model.PortKey{Gateway: model.GatewayKey{Namespace: "edge", Name: "web"}, Port: 443, Protocol: model.TCP}
+	// Each has its own and the rest; the wildcard has the 300 within, too.
+	if len(many) != 301*2+300 {
+		t.Errorf("301 listeners have %d hosts", len(many))
+	}
+	for _, k := range []model.HostKey{{Port: port, Chain: "l7", Domain: "*"}, {Port: port, Chain: "wild", Domain: "h7.example.com"}} {
+		if h := many[k]; h == nil || !h.Misdirected {
+			t.Errorf("%s: %+v, want 421", k, h)
+		}
+	}
 }

@@ -119,26 +119,20 @@ func (l *listener) servesAs(o *listener) bool {
 	return l.listenerKey == o.listenerKey && l.origin == o.origin && l.same(o)
 }
 
+// crowded tells that a listener does not know all others of its port by name.
+func (p *portFrame) crowded(l *listener) bool {
+	return len(p.listeners) > maxMisdirected && l.domain != hostname.Any
+}
+
 // foreign lists the domains that requests on a listener's connections must not
 // have, as they belong to other listeners of the port.
 func (p *portFrame) foreign(l *listener) []string {
-	if len(p.listeners) > maxMisdirected && l.domain != hostname.Any {
-		return append(p.within(l), hostname.Any)
-	}
 	var ds []string
-	for _, o := range p.listeners {
-		if o != l {
-			ds = append(ds, o.domain)
-		}
+	if p.crowded(l) {
+		ds = append(ds, hostname.Any)
 	}
-	return ds
-}
-
-// within lists the domains of other listeners that a listener's own covers.
-func (p *portFrame) within(l *listener) []string {
-	var ds []string
 	for _, o := range p.listeners {
-		if o != l && hostname.Covers(l.domain, o.domain) {
+		if o != l && (!p.crowded(l) || hostname.Covers(l.domain, o.domain)) {
 			ds = append(ds, o.domain)
 		}
 	}
@@ -180,10 +174,10 @@ func (r *Resolver) makeHost(k model.HostKey) *model.Host {
 	if k.Chain == plainChain {
 		return nil
 	}
-	if other := p.byDomain[k.Domain]; other != nil && slices.Contains(p.foreign(chain), k.Domain) {
+	if other := p.byDomain[k.Domain]; other != nil && (!p.crowded(chain) || hostname.Covers(chain.domain, k.Domain)) {
 		return &model.Host{Key: k, Misdirected: true, Origin: other.origin}
 	}
-	if owner == nil && k.Domain == hostname.Any && len(p.listeners) > maxMisdirected {
+	if k.Domain == hostname.Any && p.crowded(chain) {
 		return &model.Host{Key: k, Misdirected: true, Origin: chain.origin}
 	}
 	return nil

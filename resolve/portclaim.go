@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -116,12 +117,9 @@ func (r *Resolver) portTaken(f *frame, k model.PortKey) *finding {
 
 // partlyTaken says which gateway has a port at some of this one's addresses.
 func (r *Resolver) partlyTaken(f *frame) *finding {
-	for _, l := range f.listeners {
-		if f.ports[l.portKey()] == nil {
-			continue
-		}
-		_, has := r.portAddresses(f, l.portKey())
-		for _, c := range f.claimsOn(l.portKey()) {
+	for _, k := range slices.SortedFunc(maps.Keys(f.ports), model.ComparePorts) {
+		_, has := r.portAddresses(f, k)
+		for _, c := range f.claimsOn(k) {
 			if other := r.portHolders[c]; has && other != f.gateway.name {
 				return notUsable("port %d/%s at %s belongs to %s, which came first", c.port, c.protocol, c.addr, objectAt(r.gateways[other].obj.Origin))
 			}

@@ -35,7 +35,8 @@ type GatewayPort struct {
 	// means every address of the node that nothing else claims.
 	Addresses []netip.Addr `json:"addresses,omitempty"`
 	// Target is the port at which the nodes' own addresses are dialled by a load
-	// balancer that stands before them; zero when there is none.
+	// balancer that stands before them; zero when there is none. It is one of
+	// FirstTarget to LastTarget.
 	Target uint16 `json:"target,omitempty"`
 	// Chains tell what becomes of connections. No server name is in two of them,
 	// and at most one chain has none. Empty when Datagrams is set.
@@ -47,6 +48,13 @@ type GatewayPort struct {
 	ClientCertificate ObjectRef `json:"clientCertificate,omitzero"`
 	Origin            Origin    `json:"origin"`
 }
+
+// FirstTarget to LastTarget are the ports of nodes that gateways may have as
+// targets. Whoever may make a Service must not get others: they are the nodes'.
+const (
+	FirstTarget = 20000
+	LastTarget  = 29999
+)
 
 // Chain is what becomes of the connections that ask for certain servers.
 type Chain struct {

@@ -45,16 +45,17 @@ func (p *planner) mergePort(key model.PortKey, g *model.GatewayPort) {
 
 // steersOf returns where a gateway's port is dialled: at its addresses, at the
 // nodes' own by a load balancer that stands before them, and, when there is
-// neither, at every address of the node.
+// neither, at every address of the node. A target that gateways may not have is
+// none, and does not make it every address.
 func steersOf(g *model.GatewayPort) []steerKey {
 	var at []steerKey
 	for _, addr := range g.Addresses {
 		at = append(at, steerKey{addr.Unmap(), g.Key.Port})
 	}
-	if g.Target != 0 {
+	switch {
+	case g.Target >= model.FirstTarget && g.Target <= model.LastTarget:
 		at = append(at, steerKey{port: g.Target})
-	}
-	if len(at) == 0 {
+	case g.Target == 0 && len(at) == 0:
 		at = append(at, steerKey{port: g.Key.Port})
 	}
 	return at

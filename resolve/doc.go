@@ -1,23 +1,31 @@
-// Package resolve turns Kubernetes objects into the mesh: it holds the whole
-// meaning of Services, EndpointSlices and Gateway API routes with Service
-// parents (GAMMA), and says in statuses what it made of them.
+// Package resolve turns Kubernetes objects into the mesh and its gateways: it
+// holds the whole meaning of Services, EndpointSlices, Gateways, ListenerSets,
+// Gateway API routes and policies, and says in statuses what it made of them.
 //
 // It owns attachment, precedence, conflicts, references and conditions. It is
 // pure: objects in, [model.Delta] and [model.Status] out, no clock, no I/O, no
 // goroutine. It must not know files, watches, Envoy or eBPF.
 //
 // It is incremental. [Resolver.Update] takes the changed objects and passes
-// through five stages, each of which touches only what the one before it
-// marked:
+// through these stages, each of which touches only what those before it marked:
 //
-//	ingest     store each object, parsed; keep the reverse indexes
-//	claims     which service holds a cluster address that several want
-//	services   backends, endpoints; mark routes and frontends that depend on them
-//	routes     compile each marked route once, for all its frontends
-//	frontends  merge the routes of one service and one scope; settle conflicts
-//	statuses   write the conditions of the routes that were touched
+//	ingest       store each object, parsed; keep the reverse indexes
+//	claims       which service holds a cluster address that several want
+//	credentials  read again the Secrets and ConfigMaps that something refers to
+//	gateways     frames: listeners with their conflicts, certificates, addresses
+//	policies     how gateways speak to backends
+//	services     backends, endpoints; mark routes and frontends that depend on them
+//	routes       compile each marked route once for the mesh and once for gateways;
+//	             attach it to ports of services and to domains of listeners
+//	frontends    merge the routes of one service and one scope; settle conflicts
+//	hosts        merge the routes of one domain of one listener
+//	ports        what becomes of connections to gateways
+//	statuses     write the conditions of what was touched
 //
 // A frontend's scope is empty for producer routes, or the namespace whose
 // clients a consumer route binds. What is made is compared with what was made
 // before, and only differences leave the package.
+//
+// How host names compare is in package hostname, what makes certificates usable
+// in package credential.
 package resolve

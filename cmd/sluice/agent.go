@@ -23,6 +23,8 @@ type agentFlags struct {
 	logs    logFlags
 	copies  string
 	address string
+	// daemonSet has this agent as a pod, in namespace; empty where it is none.
+	daemonSet, namespace string
 }
 
 func agentCommand() *cobra.Command {
@@ -36,7 +38,7 @@ themselves are labelled sluice.io/mesh=enabled become clients of the mesh.
 
 The chart runs it as a DaemonSet. When it stops, in whatever way, traffic goes on
 with the last state, which is also kept on disk for a start without the API
-server.`,
+server; only when the DaemonSet is gone is everything removed from the node.`,
 		Example: "  sluice agent --node node1 --kubeconfig /etc/kubernetes/sluice.conf",
 		Args:    noArguments(seeHelp),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
@@ -48,6 +50,8 @@ server.`,
 	f.StringArrayVar(&o.cfg.RuntimeNetns, "runtime-netns", []string{"/run/netns"}, "folder where the container runtime mounts pods' network namespaces; may be given several times")
 	f.IntVar(&o.cfg.EnvoyUID, "envoy-uid", envoyUID, "user and group id that Envoy runs as")
 	f.StringVar(&o.address, "health-address", "127.0.0.1:15020", "address for probes, /livez and /readyz; empty for none")
+	f.StringVar(&o.daemonSet, "daemonset", "", "name of the DaemonSet of this agent: when that is gone as the agent stops, its traces are removed from the node")
+	f.StringVar(&o.namespace, "namespace", envOr("POD_NAMESPACE", "sluice-system"), "namespace of the DaemonSet (default: $POD_NAMESPACE)")
 	o.logs.add(cmd)
 	addServiceFlags(cmd, &o.access)
 	addPathFlags(cmd, &o.cfg.Paths, true)
@@ -82,7 +86,7 @@ func (o *agentFlags) run(ctx context.Context) error {
 	if o.address != "" {
 		group.Go(func() error { return health.Serve(ctx, o.address, a.Health()) })
 	}
-	return group.Wait()
+	return errors.Join(group.Wait(), o.leave())
 }
 
 func (o *agentFlags) source() (*kube.Source, error) {

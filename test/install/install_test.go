@@ -214,6 +214,10 @@ func (w *world) uninstalls(t *testing.T) {
 		if pid, err := w.findProcess(i, ""); err == nil {
 			t.Errorf("node %d: process %d of Sluice or Envoy runs on", i, pid)
 		}
+		left, err := w.cluster.InNode(w.ctx, i, "/usr/bin/find", "/sys/fs/bpf", "/run/sluice", "/var/lib/sluice", "/sys/class/net/sluice0", "-mindepth", "1")
+		if left != "" {
+			t.Errorf("node %d: left behind are\n%s%v", i, left, err)
+		}
 	}
 	w.kubectl(t, "", "get", "addresspool/default", "gateway/front") // it fails if one is missing
 	w.must(t, w.release.Install(w.ctx))

@@ -97,8 +97,8 @@ func uninstall(paths agent.Paths, stateDir string) error {
 		}
 	}
 	errs = append(errs,
-		removeFolder(paths.RunDir, "lock", "sluice.sock", "xds.sock", ".xds-*", "netns", "envoy"),
-		removeFolder(stateDir, "last-good", "good-states", "good-states.next"))
+		removeFolder(paths.RunDir, "lock", "sluice.sock", "xds.sock", ".xds-*", "netns", "envoy", "secrets"),
+		removeFolder(stateDir, "last-good", "good-states", "good-states.next", "cluster-state", "cluster-state.next"))
 	return errors.Join(errs...)
 }
 

@@ -8,7 +8,7 @@
 // selftest.bpf.c can run it in a test.
 package bpf
 
-//go:generate go tool bpf2go -target bpfel -type addr -type split_part -type workload_kind -type workload_flag -type action -type frontend_flag -type counter -type steering_kind -type name_kind -type session_kind -type verdict -type request tables tables.bpf.c -- -O2 -Wall -Werror -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu
+//go:generate go tool bpf2go -target bpfel -type addr -type split_part -type workload_kind -type workload_flag -type action -type frontend_flag -type counter -type steering_kind -type listener_room -type name_kind -type session_kind -type verdict -type request tables tables.bpf.c -- -O2 -Wall -Werror -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu
 //go:generate go tool bpf2go -target bpfel -no-global-types connect connect.bpf.c -- -O2 -Wall -Werror -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu
 //go:generate go tool bpf2go -target bpfel -no-global-types udp udp.bpf.c -- -O2 -Wall -Werror -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu
 //go:generate go tool bpf2go -target bpfel -no-global-types peername peername.bpf.c -- -O2 -Wall -Werror -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu

@@ -13,6 +13,7 @@ const enum workload_flag *unused_workload_flag __attribute__((unused));
 const enum action *unused_action __attribute__((unused));
 const enum frontend_flag *unused_frontend_flag __attribute__((unused));
 const enum counter *unused_counter __attribute__((unused));
+const enum listener_room *unused_listener_room __attribute__((unused));
 const enum steering_kind *unused_steering_kind __attribute__((unused));
 const enum name_kind *unused_name_kind __attribute__((unused));
 const enum session_kind *unused_session_kind __attribute__((unused));

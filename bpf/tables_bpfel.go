@@ -130,6 +130,12 @@ type tablesKept struct {
 	Seen uint64
 }
 
+type tablesListenerRoom uint32
+
+const (
+	tablesListenerRoomLISTENERS tablesListenerRoom = 512
+)
+
 type tablesMeta struct {
 	_            structs.HostLayout
 	NextFrontend uint32
@@ -315,6 +321,7 @@ const (
 	tablesVarUnusedAction       = "unused_action"
 	tablesVarUnusedCounter      = "unused_counter"
 	tablesVarUnusedFrontendFlag = "unused_frontend_flag"
+	tablesVarUnusedListenerRoom = "unused_listener_room"
 	tablesVarUnusedNameKind     = "unused_name_kind"
 	tablesVarUnusedRequest      = "unused_request"
 	tablesVarUnusedSessionKind  = "unused_session_kind"
@@ -400,6 +407,7 @@ type tablesVariableSpecs struct {
 	UnusedAction       *ebpf.VariableSpec `ebpf:"unused_action"`
 	UnusedCounter      *ebpf.VariableSpec `ebpf:"unused_counter"`
 	UnusedFrontendFlag *ebpf.VariableSpec `ebpf:"unused_frontend_flag"`
+	UnusedListenerRoom *ebpf.VariableSpec `ebpf:"unused_listener_room"`
 	UnusedNameKind     *ebpf.VariableSpec `ebpf:"unused_name_kind"`
 	UnusedRequest      *ebpf.VariableSpec `ebpf:"unused_request"`
 	UnusedSessionKind  *ebpf.VariableSpec `ebpf:"unused_session_kind"`
@@ -480,6 +488,7 @@ type tablesVariables struct {
 	UnusedAction       *ebpf.Variable `ebpf:"unused_action"`
 	UnusedCounter      *ebpf.Variable `ebpf:"unused_counter"`
 	UnusedFrontendFlag *ebpf.Variable `ebpf:"unused_frontend_flag"`
+	UnusedListenerRoom *ebpf.Variable `ebpf:"unused_listener_room"`
 	UnusedNameKind     *ebpf.Variable `ebpf:"unused_name_kind"`
 	UnusedRequest      *ebpf.Variable `ebpf:"unused_request"`
 	UnusedSessionKind  *ebpf.Variable `ebpf:"unused_session_kind"`

@@ -84,6 +84,10 @@ const (
 // so that maps of an earlier version are not used.
 const LayoutVersion = 1
 
+// Listeners is how many listening sockets of Envoy's the map has room for, of
+// each family.
+const Listeners = uint32(tablesListenerRoomLISTENERS)
+
 // MaxParts is the most parts that a weighted frontend can have.
 const MaxParts = len(Split{}.Part)
 

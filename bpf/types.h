@@ -196,7 +196,9 @@ struct steering {
 
 /* Envoy's listening sockets for gateways: each worker has one of each family,
  * and while Envoy makes them anew there are old and new ones. */
-#define LISTENERS 512
+enum listener_room {
+	LISTENERS = 512,
+};
 
 enum counter {
 	COUNT_KERNEL_TCP,     /* TCP connects balanced in the kernel */

@@ -23,9 +23,9 @@ type hook struct {
 	at      place
 }
 
-// early are the hooks that are attached before Envoy is told of anything: it
+// watcher is the hook that is attached before Envoy is told of anything: it
 // listens only once, and must be seen doing so.
-var early = []string{"listen"}
+const watcher = "listen"
 
 // loadHooks loads all programs with the opened maps, in the order in which they
 // are to be attached.
@@ -55,7 +55,7 @@ func placeOf(cfg Config, node *nodeNetns, h *hook) place {
 	switch {
 	case h.attach == ebpf.AttachSkLookup:
 		return node
-	case h.attach == ebpf.AttachCGroupGetsockopt, h.name == "listen":
+	case h.attach == ebpf.AttachCGroupGetsockopt, h.name == watcher:
 		return cgroup(cfg.EnvoyCgroup)
 	}
 	return cgroup(cfg.CgroupRoot)

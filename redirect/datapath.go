@@ -64,14 +64,17 @@ func (d *Datapath) load() error {
 	if err != nil {
 		return err
 	}
-	for i, h := range hooks {
-		if slices.Contains(early, h.name) {
-			d.hooks = slices.Delete(hooks, i, i+1)
-			defer h.program.Close()
-			return attachAll(d.cfg, []hook{h})
-		}
+	i := slices.IndexFunc(hooks, func(h hook) bool { return h.name == watcher })
+	watch := hooks[i : i+1 : i+1]
+	defer closeHooks(watch)
+	d.hooks = slices.Concat(hooks[:i], hooks[i+1:])
+	if err := attachAll(d.cfg, watch); err != nil {
+		return err
 	}
-	return errors.New("nothing watches Envoy listen")
+	if err := d.adopt(); err != nil {
+		d.cfg.log().Warn("Envoy listens for gateways already, and its sockets cannot be taken over: gateways are refused until Envoy is restarted", "err", err)
+	}
+	return nil
 }
 
 // Sync makes the maps hold exactly this mesh, disturbing nothing that stays the

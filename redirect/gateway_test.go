@@ -350,6 +350,30 @@ func TestEnvoysComeAndGo(t *testing.T) {
 	})
 }
 
+// TestPinsAreLost: Envoy listens already when the data path is made.
+func TestPinsAreLost(t *testing.T) {
+	cfg := testConfig(t)
+	node, outside := newGatewayNode(t)
+	startGateway(t, node, cfg.EnvoyCgroup, "w", 3)
+	startGateway(t, outside, cfg.EnvoyCgroup, "elsewhere", 1)
+	for range 2 {
+		d := openAt(t, node, cfg)
+		mustSync(t, d, newMesh().gateway("g", 80, 0, gateAddr4, gateAddr6).m)
+		if n := registered(t, d); n != 6 {
+			t.Errorf("%d sockets are registered, want 6", n)
+		}
+		for _, addr := range []string{gateAddr4 + ":80", "[" + gateAddr6 + "]:80"} {
+			if line, err := outside.reach("tcp", addr); err != nil || !strings.HasPrefix(line, "w") {
+				t.Errorf("%s led to %q, %v", addr, line, err)
+			}
+		}
+		d.Close()
+		if err := os.RemoveAll(cfg.BPFFS); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestGatewaysUnderLoad: no connection fails while sluice goes, comes back,
 // moves to another layout, and changes ports.
 func TestGatewaysUnderLoad(t *testing.T) {

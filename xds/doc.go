@@ -14,4 +14,7 @@
 // decided in one place (stream.go, pump). A resource that Envoy rejects is
 // found by halving (reject.go), reported by [Server.Status], and holds up
 // nothing else.
+//
+// What the plan holds: the mesh (plan.go, space.go), gateways' ports and hosts
+// (gateway.go, host.go), and who asks for which secret (secret.go).
 package xds

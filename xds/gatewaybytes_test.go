@@ -163,34 +163,108 @@ func TestBytesUntouched(t *testing.T) {
 	}
 }
 
+// datagrams answers each datagram with a word and what it says.
+func (p *pod) datagrams(port int, word string) netip.AddrPort {
+	p.t.Helper()
+	var c net.PacketConn
+	if err := p.in(func() (err error) {
+		c, err = net.ListenPacket("udp", fmt.Sprintf(":%d", port))
+		return err
+	}); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { c.Close() })
+	go func() {
+		for b := make([]byte, 100); ; {
+			n, from, err := c.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			c.WriteTo([]byte(word+string(b[:n])), from)
+		}
+	}()
+	return at(p.v4, uint16(port))
+}
+
+// askUDP is the answer to a datagram, empty if there is none: twice.
+func (p *pod) askUDP(t *testing.T, addr string) string {
+	t.Helper()
+	var c *net.UDPConn // connected: answers from elsewhere are not heard
+	if err := p.in(func() (err error) {
+		c, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(addr)))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	b := make([]byte, 100)
+	for _, patience := range []time.Duration{200, 400} {
+		fmt.Fprint(c, "!")
+		c.SetReadDeadline(time.Now().Add(patience * time.Millisecond))
+		if n, err := c.Read(b); err == nil {
+			return string(b[:n])
+		}
+	}
+	return ""
+}
+
+// TestLayer4Affinity: with ClientIP affinity a client keeps its endpoint, by TCP and
+// by UDP.
+func TestLayer4Affinity(t *testing.T) {
+	e, d := newEdge(t), model.NewDelta()
+	tcp, udp := backend("sticky"), udpBackend("sticky")
+	for _, k := range []model.BackendKey{tcp, udp} {
+		d.Backends[k] = &model.Backend{Key: k, Affinity: time.Hour}
+		d.Endpoints[k] = &model.Endpoints{Key: k}
+	}
+	for i := range 4 {
+		word := fmt.Sprintf("e%d", i)
+		e.server.greeter(8090+i, word, nil)
+		d.Endpoints[tcp].Endpoints = append(d.Endpoints[tcp].Endpoints, model.Endpoint{Addr: at(e.server.v4, uint16(8090+i))})
+		d.Endpoints[udp].Endpoints = append(d.Endpoints[udp].Endpoints, model.Endpoint{Addr: e.server.datagrams(8090+i, word)})
+	}
+	sticky := func(k model.BackendKey) *model.L4Routing {
+		return &model.L4Routing{Backends: []model.WeightedBackend{{Backend: k, Weight: 1}}}
+	}
+	gateway(d, 5432, []string{"203.0.113.1"}, model.Chain{Name: "db", L4: sticky(tcp)})
+	k := portKey(53, model.UDP)
+	d.Ports[k] = &model.GatewayPort{Key: k, Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.1")}, Datagrams: sticky(udp)}
+	clients := []*pod{e.client}
+	for i := range 6 {
+		clients = append(clients, e.pod("out", fmt.Sprintf("c%d", i)))
+	}
+	e.start(t, d)
+	for name, ask := range map[string]func(*pod) string{
+		"TCP": func(p *pod) string {
+			word, _ := visitor{from: p, to: "203.0.113.1:5432"}.hears()
+			return word
+		},
+		"UDP": func(p *pod) string { return p.askUDP(t, "203.0.113.1:53") },
+	} {
+		seen := map[string]bool{}
+		for _, c := range clients {
+			first := ask(c)
+			seen[first] = true
+			for range 8 {
+				if again := ask(c); again != first || again == "" {
+					t.Errorf("%s: %s was served by %q and by %q", name, c.key, first, again)
+				}
+			}
+		}
+		if len(seen) < 2 {
+			t.Errorf("%s: all %d clients keep %v", name, len(clients), seen)
+		}
+	}
+}
+
 // TestGatewayUDP: datagrams are shared by weight of their senders, the share of
 // what is not usable is lost, and answers come from where was asked.
 func TestGatewayUDP(t *testing.T) {
 	e, d := newEdge(t), model.NewDelta()
-	serve := func(port int, word string) netip.AddrPort {
-		var c net.PacketConn
-		if err := e.server.in(func() (err error) {
-			c, err = net.ListenPacket("udp", fmt.Sprintf(":%d", port))
-			return err
-		}); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		go func() {
-			for b := make([]byte, 100); ; {
-				n, from, err := c.ReadFrom(b)
-				if err != nil {
-					return
-				}
-				c.WriteTo([]byte(word+string(b[:n])), from)
-			}
-		}()
-		return at(e.server.v4, uint16(port))
-	}
 	for i, name := range []string{"first", "second"} {
 		k := udpBackend(name)
 		d.Backends[k] = &model.Backend{Key: k}
-		d.Endpoints[k] = &model.Endpoints{Key: k, Endpoints: []model.Endpoint{{Addr: serve(8090+i, name)}}}
+		d.Endpoints[k] = &model.Endpoints{Key: k, Endpoints: []model.Endpoint{{Addr: e.server.datagrams(8090+i, name)}}}
 	}
 	port := func(n uint16, addr string, ws ...model.WeightedBackend) *model.GatewayPort {
 		g := &model.GatewayPort{Key: portKey(n, model.UDP), Origin: gatewayOrigin, Datagrams: &model.L4Routing{Backends: ws}}
@@ -212,25 +286,6 @@ func TestGatewayUDP(t *testing.T) {
 	port(57, "", to("second", 1))
 	port(58, "2001:db8::1", to("second", 1)).Target = 20058
 	e.start(t, d)
-	ask := func(from *pod, addr string) string {
-		var c *net.UDPConn // connected: answers from elsewhere are not heard
-		if err := from.in(func() (err error) {
-			c, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(addr)))
-			return err
-		}); err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		b := make([]byte, 100)
-		for _, patience := range []time.Duration{200, 400} {
-			fmt.Fprint(c, "!")
-			c.SetReadDeadline(time.Now().Add(patience * time.Millisecond))
-			if n, err := c.Read(b); err == nil {
-				return string(b[:n])
-			}
-		}
-		return ""
-	}
 	node := e.node.v4.String()
 	for _, c := range []struct {
 		from *pod
@@ -241,20 +296,20 @@ func TestGatewayUDP(t *testing.T) {
 		{e.client, node + ":57", "second!"}, {e.client, "203.0.113.9:57", "second!"}, {e.node, "[2001:db8::9]:57", "second!"},
 		{e.node, "[2001:db8::1]:58", "second!"}, {e.client, node + ":20058", "second!"}, {e.node, "[::1]:20058", "second!"},
 	} {
-		if got := ask(c.from, c.addr); got != c.want {
+		if got := c.from.askUDP(t, c.addr); got != c.want {
 			t.Errorf("%s: %q, want %q", c.addr, got, c.want)
 		}
 	}
 	got := map[string]int{}
 	for range 100 {
-		got[ask(e.client, "203.0.113.1:54")]++
+		got[e.client.askUDP(t, "203.0.113.1:54")]++
 	}
 	if got["first!"]+got["second!"] != 100 || got["second!"] < 8 || got["second!"] > 45 {
 		t.Errorf("weights 3 and 1: %v", got)
 	}
 	got = map[string]int{}
 	for range 16 {
-		got[ask(e.client, "203.0.113.2:55")]++
+		got[e.client.askUDP(t, "203.0.113.2:55")]++
 	}
 	if got["first!"]+got[""] != 16 || got["first!"] == 0 || got[""] == 0 {
 		t.Errorf("half of it lost: %v", got)

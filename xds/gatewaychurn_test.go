@@ -30,8 +30,7 @@ func TestOthersUntouched(t *testing.T) {
 	e.start(t, d)
 	type kept struct {
 		*http.Client
-		host   string
-		serial string
+		host string
 	}
 	var last string
 	dial := func(host string) *kept {

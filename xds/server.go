@@ -39,7 +39,10 @@ type Config struct {
 	Owner int
 	// NetnsDir is the folder of the workloads' mounts, <run-dir>/netns.
 	NetnsDir string
-	Log      *slog.Logger
+	// Authorities is the file with the certificate authorities of the system that
+	// Envoy runs on, for backends that are verified by those; empty means Debian's.
+	Authorities string
+	Log         *slog.Logger
 }
 
 // Server keeps Envoy up to date with the mesh. Its methods may be called
@@ -64,7 +67,7 @@ func NewServer(cfg Config) *Server {
 	return &Server{
 		cfg:   cfg,
 		store: newStore(cfg.Log),
-		plan:  newPlan(translate.Options{NetnsDir: cfg.NetnsDir}),
+		plan:  newPlan(translate.Options{NetnsDir: cfg.NetnsDir, Authorities: cfg.Authorities}),
 	}
 }
 

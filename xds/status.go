@@ -15,7 +15,8 @@ type Status struct {
 	Version string `json:"version,omitempty"`
 	// Synced tells that every connected Envoy has all that it asks for.
 	Synced bool `json:"synced"`
-	// Resources counts resources by kind: clusters, endpoints, listeners, routes.
+	// Resources counts resources by kind: clusters, endpoints, secrets, listeners,
+	// scopes, routes.
 	Resources map[string]int `json:"resources"`
 	// Sent counts, by kind, the resources that were sent or removed since this
 	// server was made.

@@ -65,6 +65,7 @@ func stats() *metricsv3.StatsConfig {
 		"server.", "cluster_manager.", "listener_manager.", "control_plane.", "overload.", "runtime.",
 		"listener.pod.", "listener.vip.", "tcp.refused.", "cluster.xds.",
 		"http.mesh.downstream_", "http.mesh.no_",
+		"listener.gateway", "http.gateway.downstream_", "http.gateway.no_", "tcp.gateway.", "udp.gateway.",
 	} {
 		keep.Patterns = append(keep.Patterns, &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: p}})
 	}

@@ -6,6 +6,8 @@ import (
 	lbcommonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/common/v3"
 	maglevv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"sluice.io/sluice/model"
 )
 
 // byClientNetns is ClientIP affinity: a client keeps its endpoint as long as the
@@ -24,6 +26,18 @@ var byClientAddress = maglev(&routev3.RouteAction_HashPolicy{
 		ConnectionProperties: &routev3.RouteAction_HashPolicy_ConnectionProperties{SourceIp: true},
 	},
 })
+
+// bySender is the same for datagrams, of which only the listener knows whose they
+// are.
+var bySender = maglev()
+
+// affine is how a destination of a gateway keeps clients.
+func (d Destination) affine() *clusterv3.LoadBalancingPolicy {
+	if d.Parts[0].Backend.Protocol == model.UDP {
+		return bySender
+	}
+	return byClientAddress
+}
 
 // maglev keeps what has one hash with one endpoint.
 func maglev(by ...*routev3.RouteAction_HashPolicy) *clusterv3.LoadBalancingPolicy {

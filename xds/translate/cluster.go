@@ -73,9 +73,8 @@ func Cluster(d Destination, backends map[model.BackendKey]*model.Backend, o Opti
 		UpstreamConnectionOptions: keepalive,
 	}
 	protocol := protocolOptions(app)
-	affine := byClientNetns
 	if d.Outlet.Gateway {
-		protocol, affine = gatewayProtocol(d.Outlet, app), byClientAddress
+		protocol = gatewayProtocol(d.Outlet, app)
 		secure(c, d, backends, o)
 	} else {
 		c.UpstreamBindConfig = bindInClientNetns
@@ -84,8 +83,10 @@ func Cluster(d Destination, backends map[model.BackendKey]*model.Backend, o Opti
 	switch {
 	case len(d.Parts) > 1:
 		c.CommonLbConfig = commonLBByLocality
+	case affinity > 0 && d.Outlet.Gateway:
+		c.LbPolicy, c.LoadBalancingPolicy = 0, d.affine()
 	case affinity > 0:
-		c.LbPolicy, c.LoadBalancingPolicy = 0, affine
+		c.LbPolicy, c.LoadBalancingPolicy = 0, byClientNetns
 	}
 	return c
 }

@@ -1,5 +1,5 @@
-// Package translate turns the model into Envoy's resources: listeners, route
-// configurations, clusters and endpoint assignments, one file per concept.
+// Package translate turns the model into Envoy's resources: listeners, scopes, route
+// configurations, clusters, endpoint assignments and secrets, one file per concept.
 //
 // It owns how Sluice speaks Envoy. All of it is pure: the same model gives the
 // same messages, byte for byte, whatever the machine. It must not know how the
@@ -12,4 +12,9 @@
 // picks the filter chain, the chain's route configuration ([Routes]) picks a
 // cluster ([Cluster]), and the upstream connection is made inside the client's
 // network namespace, so that it leaves with the client's address.
+//
+// What comes to gateways comes in by [Entries] and is handed on to the listener
+// ([Gateway]) of the address that was dialled; there the server name picks the
+// [model.Chain], the chain and the request's host pick the [Scope], and its route
+// configuration ([ExactHost], [WideHosts]) picks a cluster.
 package translate

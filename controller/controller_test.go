@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -243,6 +245,57 @@ func TestAGatewayGetsAServiceAndAddresses(t *testing.T) {
 		return w.service(svc.Name) == nil && read[discoveryv1.EndpointSlice](w, slicePath) == nil && w.readPool().Status.Assigned == 0
 	})
 }
+
+// TestGatewaysThatComeAndGo: what was made for a Gateway that has gone in the
+// meantime is not missed, nor made again.
+func TestGatewaysThatComeAndGo(t *testing.T) {
+	w := newWorld(t)
+	w.node("ghost1", "10.9.0.1")
+	w.pool(`"192.0.2.128/28"`)
+	var log lockedBuffer
+	o := w.options(w.Config(t), "one")
+	o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	w.start(o)
+	for i := range 8 {
+		w.gateway(fmt.Sprintf("gw%d", i), "")
+		if i%2 == 0 {
+			w.await("its Service", func() bool { return w.service(fmt.Sprintf("gw%d-%s", i, w.class)) != nil })
+		}
+		w.Kube(t, "delete", "gateway", "-n", w.ns, fmt.Sprintf("gw%d", i), "--cascade=foreground")
+	}
+	w.gateway("last", "")
+	w.await("the last one is served", func() bool { return condition(w.readGateway("last"), "Programmed") == "True Programmed" })
+	w.await("nothing is left of the others", func() bool {
+		services := read[corev1.ServiceList](w, "/api/v1/namespaces/"+w.ns+"/services").Items
+		slices := read[discoveryv1.EndpointSliceList](w, "/apis/discovery.k8s.io/v1/namespaces/"+w.ns+"/endpointslices").Items
+		return len(services) == 1 && len(slices) == 1 && w.readPool().Status.Assigned == 1
+	})
+	was := log.Len()
+	time.Sleep(3 * time.Second) // as long as several attempts would take
+	if text := log.String(); len(text) > was {
+		t.Errorf("it is still at it:\n%s", text[was:])
+	}
+}
+
+// lockedBuffer is a buffer for several goroutines.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *lockedBuffer) Len() int { return len(l.String()) }
 
 func TestAServiceOfOthersIsLeftAlone(t *testing.T) {
 	w := newWorld(t)
@@ -506,7 +559,7 @@ func TestDocumentedRightsSuffice(t *testing.T) {
 		`[{"op":"add","path":"/spec/listeners/-","value":{"name":"tls","port":443,"protocol":"HTTPS","tls":{"certificateRefs":[{"name":"cert"}]}}}]`)
 	w.Apply(t, routeYAML(w.ns))
 	rights := apiserver.Documented(t, "controller", map[string]string{"sluice-secrets": w.copies, "its own namespace (--namespace)": w.system})
-	var log strings.Builder
+	var log lockedBuffer
 	o := w.options(w.As(t, w.ns, rights), "one")
 	o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	r := w.start(o)

@@ -79,12 +79,13 @@ type objects struct {
 	mu   sync.Mutex
 	want map[model.ObjectRef]*object
 	have map[model.ObjectRef]state
+	due  map[model.ObjectRef]bool // to look at as soon as a batch is worked in
 }
 
 func newObjects(c *Controller) *objects {
 	o := &objects{
 		client: c.client, metrics: c.metrics, log: c.log.With("part", "objects"), queue: newQueue[model.ObjectRef](),
-		want: map[model.ObjectRef]*object{}, have: map[model.ObjectRef]state{},
+		want: map[model.ObjectRef]*object{}, have: map[model.ObjectRef]state{}, due: map[model.ObjectRef]bool{},
 	}
 	o.queue.look, o.queue.failed = o.look, o.failed
 	return o
@@ -96,24 +97,22 @@ func (o *objects) run(ctx context.Context) error { return o.queue.run(ctx) }
 // none.
 func (o *objects) see(ref model.ObjectRef, s *state) {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	was, had := o.have[ref]
 	if s == nil {
 		delete(o.have, ref)
 	} else {
 		o.have[ref] = *s
 	}
-	// What nobody wants is not removed for being there: at a start everything is
-	// seen before it is known what is wanted.
-	wanted := o.want[ref] != nil
-	o.mu.Unlock()
-	if wanted && (had != (s != nil) || s != nil && was != *s) {
-		o.queue.add(ref)
+	if had != (s != nil) || s != nil && was != *s {
+		o.due[ref] = true
 	}
 }
 
 // set has an object made; nil has it removed.
 func (o *objects) set(ref model.ObjectRef, want *object) {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	was := o.want[ref]
 	_, there := o.have[ref]
 	if want == nil {
@@ -121,11 +120,21 @@ func (o *objects) set(ref model.ObjectRef, want *object) {
 	} else {
 		o.want[ref] = want
 	}
-	o.mu.Unlock()
 	same := was != nil && want != nil && was.digest == want.digest && string(was.status) == string(want.status)
 	if !same && (want != nil || there) {
+		o.due[ref] = true
+	}
+}
+
+// begin has the workers look at what see and set were told: not before both
+// agree, since what somebody changed may change what is wanted.
+func (o *objects) begin() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for ref := range o.due {
 		o.queue.add(ref)
 	}
+	clear(o.due)
 }
 
 // wants tells what an object should be.
@@ -152,10 +161,21 @@ func (o *objects) look(ctx context.Context, ref model.ObjectRef) (time.Duration,
 		}
 		there = true
 	}
-	if want.status != nil && there && have.status != string(want.status) {
-		return 0, o.writeStatus(ctx, ref, want)
+	if want.status == nil || !there || have.status == string(want.status) {
+		return 0, nil
 	}
-	return 0, nil
+	err := o.writeStatus(ctx, ref, want)
+	if apierrors.IsNotFound(err) {
+		o.forget(ref) // what was there has gone: it is made anew
+	}
+	return 0, err
+}
+
+// forget notes that the API server does not have an object.
+func (o *objects) forget(ref model.ObjectRef) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.have, ref)
 }
 
 func (o *objects) apply(ctx context.Context, ref model.ObjectRef, want *object) error {
@@ -200,9 +220,7 @@ func (o *objects) remove(ctx context.Context, ref model.ObjectRef) error {
 		return fmt.Errorf("remove %s: %w", ref, err)
 	}
 	o.log.Info("removed", "object", ref.String())
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.have, ref)
+	o.forget(ref)
 	return nil
 }
 

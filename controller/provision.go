@@ -149,57 +149,77 @@ func (t *term) provisionGateway(k model.GatewayKey) {
 	g := t.gateways[k]
 	if !t.ours(g) {
 		delete(t.served, k)
-		t.withdraw(k, "")
+		t.settle(k, nil)
 		t.ports.release(k, nil)
 		t.pools.release(k, nil)
 		return
 	}
 	t.served[k] = true
-	name := serviceName(g)
-	t.withdraw(k, name)
-	ref := model.ObjectRef{Kind: kindService, Namespace: k.Namespace, Name: name}
+	ref := model.ObjectRef{Kind: kindService, Namespace: k.Namespace, Name: serviceName(g)}
 	live := t.services[ref]
 	if live != nil && live.Labels[managedBy] != manager {
 		t.c.log.Warn("a Service has the name that a Gateway's needs; it is left alone", "service", ref.String(), "gateway", k.String())
+		t.settle(k, nil)
 		return
 	}
 	ports := t.portsOf(k, g)
 	if len(ports) == 0 {
 		return // a Service must have one; what there is stays
 	}
-	pooled := t.pools.any()
-	if live != nil {
-		pooled = live.Spec.LoadBalancerClass != nil && *live.Spec.LoadBalancerClass == poolClass // it cannot change
-	}
-	asked := askedFor(g)
-	var addresses []gatewayv1.GatewayStatusAddress
-	want := t.service(g, name, ports, live, pooled, asked)
-	if pooled {
-		assigned := t.pools.get(k, asked)
-		want.status = serviceStatus(ingressOf(assigned))
-		for _, a := range assigned {
-			addresses = append(addresses, address(gatewayv1.IPAddressType, a.String()))
-		}
-	} else if live != nil {
-		addresses = addressesOf(live)
-	}
-	t.objects.set(ref, want)
-	t.provisionSlices(g, name, ports)
+	want, addresses := t.reachable(k, g, ref.Name, ports, live)
+	objects := t.provisionSlices(g, ref.Name, ports)
+	objects[ref] = want
+	t.settle(k, objects)
 	t.statuses.want(model.ObjectRef{Kind: kindGateway, Namespace: k.Namespace, Name: k.Name}, func(w *wish) {
 		w.addresses = addresses
 	}, false)
 }
 
-// withdraw removes a Gateway's Services but the named one.
-func (t *term) withdraw(k model.GatewayKey, but string) {
+// reachable makes a Gateway's Service, with its addresses.
+func (t *term) reachable(k model.GatewayKey, g *gatewayv1.Gateway, name string, ports []servicePort, live *corev1.Service) (*object, []gatewayv1.GatewayStatusAddress) {
+	pooled := t.pools.any()
+	if live != nil {
+		pooled = live.Spec.LoadBalancerClass != nil && *live.Spec.LoadBalancerClass == poolClass // it cannot change
+	}
+	asked := askedFor(g)
+	want := t.service(g, name, ports, live, pooled, asked)
+	switch {
+	case pooled:
+		var addresses []gatewayv1.GatewayStatusAddress
+		assigned := t.pools.get(k, asked)
+		want.status = serviceStatus(ingressOf(assigned))
+		for _, a := range assigned {
+			addresses = append(addresses, address(gatewayv1.IPAddressType, a.String()))
+		}
+		return want, addresses
+	case live != nil:
+		t.pools.release(k, nil)
+		return want, addressesOf(live)
+	}
+	return want, nil
+}
+
+// settle has a Gateway's objects made, and removes all others: those that were
+// made for it before, by this leader or an earlier one.
+func (t *term) settle(k model.GatewayKey, want map[model.ObjectRef]*object) {
+	gone := func(ref model.ObjectRef) {
+		if want[ref] == nil {
+			t.objects.set(ref, nil)
+		}
+	}
+	for ref := range t.made[k] {
+		gone(ref)
+	}
 	for ref := range t.servicesOf[k] {
-		if ref.Name == but {
-			continue
-		}
-		t.objects.set(ref, nil)
+		gone(ref)
 		for slice := range t.slicesOf[ref] {
-			t.objects.set(slice, nil)
+			gone(slice)
 		}
+	}
+	delete(t.made, k)
+	for ref, o := range want {
+		t.made.add(k, ref)
+		t.objects.set(ref, o)
 	}
 }
 
@@ -352,9 +372,9 @@ func (t *term) infrastructure(g *gatewayv1.Gateway, name string) map[string]any 
 	}
 }
 
-// provisionSlices has the endpoints of a Gateway's Service made: the ready nodes.
-func (t *term) provisionSlices(g *gatewayv1.Gateway, service string, ports []servicePort) {
-	stay := map[model.ObjectRef]bool{}
+// provisionSlices makes the endpoints of a Gateway's Service: the ready nodes.
+func (t *term) provisionSlices(g *gatewayv1.Gateway, service string, ports []servicePort) map[model.ObjectRef]*object {
+	all := map[model.ObjectRef]*object{}
 	for _, family := range []struct {
 		kind discoveryv1.AddressType
 		is4  bool
@@ -362,15 +382,10 @@ func (t *term) provisionSlices(g *gatewayv1.Gateway, service string, ports []ser
 		for i, chunk := range t.endpoints(family.is4) {
 			name := fmt.Sprintf("%s-%s-%d", service, strings.ToLower(string(family.kind)), i)
 			ref := model.ObjectRef{Kind: kindEndpointSlice, Namespace: g.Namespace, Name: name}
-			stay[ref] = true
-			t.objects.set(ref, t.slice(g, name, service, family.kind, ports, chunk))
+			all[ref] = t.slice(g, name, service, family.kind, ports, chunk)
 		}
 	}
-	for ref := range t.slicesOf[model.ObjectRef{Kind: kindService, Namespace: g.Namespace, Name: service}] {
-		if !stay[ref] {
-			t.objects.set(ref, nil)
-		}
-	}
+	return all
 }
 
 // endpoints are the ready nodes with an address of a family, in chunks.

@@ -33,6 +33,7 @@ type term struct {
 	slices       map[model.ObjectRef]model.ObjectRef // to their Services
 	servicesOf   index[model.GatewayKey, model.ObjectRef]
 	slicesOf     index[model.ObjectRef, model.ObjectRef]
+	made         index[model.GatewayKey, model.ObjectRef] // what is to be there for a Gateway
 	setsOf       index[model.GatewayKey, model.ObjectRef] // ListenerSets
 	served       map[model.GatewayKey]bool                // of our classes
 	documents    map[model.ObjectRef]*source.Object
@@ -91,7 +92,7 @@ func newTerm(c *Controller) (*term, error) {
 		listenerSets: map[model.ObjectRef]*gatewayv1.ListenerSet{}, accepted: map[model.ObjectRef]bool{},
 		services: map[model.ObjectRef]*corev1.Service{}, slices: map[model.ObjectRef]model.ObjectRef{},
 		servicesOf: index[model.GatewayKey, model.ObjectRef]{}, slicesOf: index[model.ObjectRef, model.ObjectRef]{},
-		setsOf: index[model.GatewayKey, model.ObjectRef]{}, served: map[model.GatewayKey]bool{}, orphans: map[model.ObjectRef]bool{},
+		made: index[model.GatewayKey, model.ObjectRef]{}, setsOf: index[model.GatewayKey, model.ObjectRef]{}, served: map[model.GatewayKey]bool{}, orphans: map[model.ObjectRef]bool{},
 		documents: map[model.ObjectRef]*source.Object{}, dirty: map[model.GatewayKey]bool{},
 	}
 	t.nodes, t.ports, t.pools, t.copies = newNodes(), newPorts(), newPools(c.log), &copies{in: c.opts.Copies, objects: t.objects}
@@ -120,6 +121,7 @@ func (t *term) change(b source.Batch) {
 	}
 	t.provision()
 	t.copies.settle(t.mesh, t.documents)
+	t.objects.begin()
 	t.c.metrics.batches.Inc()
 	t.c.metrics.resolve.Observe(time.Since(began).Seconds())
 }

@@ -2,6 +2,8 @@ package netns
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -283,9 +285,18 @@ func (r *Registry) problem(key model.WorkloadKey, err error) {
 		return
 	}
 	if old := r.problems[key]; old == nil || old.Error() != err.Error() {
-		r.log.Warn("workload not found", "workload", key, "err", err)
+		r.log.Log(context.Background(), r.gravity(key, err), "workload not found", "workload", key, "err", err)
 	}
 	r.problems[key] = err
+}
+
+// gravity is how serious it is that a workload is not found. A pod is told of
+// before it runs.
+func (r *Registry) gravity(key model.WorkloadKey, err error) slog.Level {
+	if w := r.declared[key]; w != nil && r.asPod(w) && (errors.Is(err, ErrAbsent) || errors.Is(err, ErrNotMounted)) {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
 }
 
 // sweep removes mounts that an earlier run left.

@@ -90,7 +90,7 @@ type Source interface {
 // removals after.
 type proxy interface {
 	Prepare(ctx context.Context, d *model.Delta) error
-	Retire(ctx context.Context, d *model.Delta) error
+	Retire(ctx context.Context) error
 	Status() xds.Status
 }
 
@@ -125,15 +125,10 @@ type Agent struct {
 	refresh   chan struct{}
 	// moved are objects of which only file and line changed; see settle.
 	moved map[model.ObjectRef]*source.Object
-	// leaving is what changed since the last grace tick, due what changed before
-	// that; see retireDue.
-	leaving, due *model.Delta
 	// beat is when the loop last went round, in Unix nanoseconds.
 	beat atomic.Int64
 	// hung tells that Envoy did not answer when it was last waited for.
 	hung bool
-	// begun tells that Envoy was once told to drop what the mesh does not hold.
-	begun bool
 }
 
 // New checks the configuration and allocates; it touches neither kernel nor
@@ -160,8 +155,6 @@ func New(cfg Config) (*Agent, error) {
 		batches:  make(chan source.Batch),
 		refresh:  make(chan struct{}, 1),
 		moved:    map[model.ObjectRef]*source.Object{},
-		leaving:  model.NewDelta(),
-		due:      model.NewDelta(),
 	}
 	if cfg.EnvoyBinary != "" {
 		a.envoy = envoy.New(cfg.Envoy())

@@ -34,7 +34,7 @@ func (a *Agent) loop(ctx context.Context) error {
 	defer retry.Stop()
 	quiet := time.NewTimer(quietInterval)
 	defer quiet.Stop()
-	grace := time.NewTicker(graceInterval)
+	grace := time.NewTimer(graceInterval)
 	defer grace.Stop()
 	for {
 		a.beat.Store(time.Now().UnixNano())
@@ -58,7 +58,8 @@ func (a *Agent) loop(ctx context.Context) error {
 		case <-quiet.C:
 			a.change(ctx, a.settle())
 		case <-grace.C:
-			a.retireDue(ctx)
+			a.retire(ctx)
+			grace.Reset(graceInterval)
 		case <-retry.C:
 			a.retry()
 		}
@@ -89,7 +90,6 @@ func (a *Agent) start(ctx context.Context, loaded source.Batch, began time.Time)
 		a.log.Error("program the kernel", "err", err, "retry", retryInterval)
 	}
 	a.tellAddresses(a.addresses.Sync(mesh))
-	a.leaving.Merge(d)
 	a.state.setSynced()
 	a.log.Info("serving", "services", len(mesh.Frontends), "workloads", len(mesh.Workloads), "took", time.Since(began).Round(time.Millisecond))
 }
@@ -160,7 +160,6 @@ func (a *Agent) change(ctx context.Context, d *model.Delta) {
 		a.log.Error("program the kernel", "err", err, "retry", retryInterval)
 	}
 	a.tellAddresses(a.addresses.Apply(d))
-	a.leaving.Merge(d)
 	a.log.Debug("applied", "frontends", len(d.Frontends), "backends", len(d.Backends), "endpoints", len(d.Endpoints),
 		"workloads", len(d.Workloads), "took", time.Since(began))
 }
@@ -191,22 +190,14 @@ func (a *Agent) patiently(ctx context.Context, wait func(context.Context) error)
 	return err
 }
 
-// retireDue takes from Envoy what the kernel has not sent it for one or two
-// graceIntervals. What has come back in the meantime stays. An Envoy that does
-// not answer keeps everything until it does.
-func (a *Agent) retireDue(ctx context.Context) {
+// retire takes from Envoy what the kernel has not sent it for a graceInterval at
+// least. What has come back in the meantime stays. An Envoy that does not answer
+// keeps everything until it does.
+func (a *Agent) retire(ctx context.Context) {
 	if a.hung && !a.proxy.Status().Synced {
 		return
 	}
-	due := a.due
-	a.due, a.leaving = a.leaving, model.NewDelta()
-	// The first Retire also drops what an earlier run left with Envoy.
-	if due.Empty() && a.begun {
-		return
-	}
-	a.begun = true
-	err := a.patiently(ctx, func(ctx context.Context) error { return a.proxy.Retire(ctx, a.state.now(due)) })
-	if err != nil && ctx.Err() == nil {
+	if err := a.patiently(ctx, a.proxy.Retire); err != nil && ctx.Err() == nil {
 		a.log.Warn("Envoy has not taken removals in time; going on", "err", err)
 	}
 }

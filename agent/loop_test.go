@@ -24,7 +24,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // told; what they do with it is tested with the real ones in test/netns.
 type journal struct {
 	told    []string
-	retired *model.Delta
 	failing error
 	// silent makes Envoy answer nothing; late is set when it was not even waited for.
 	silent, late bool
@@ -40,8 +39,8 @@ func (j *journal) Prepare(ctx context.Context, _ *model.Delta) error {
 	return nil
 }
 
-func (j *journal) Retire(_ context.Context, d *model.Delta) error {
-	j.told, j.retired = append(j.told, "retire"), d
+func (j *journal) Retire(context.Context) error {
+	j.told = append(j.told, "retire")
 	return nil
 }
 
@@ -78,7 +77,7 @@ func newTestAgent(t *testing.T) (*Agent, *journal) {
 	return &Agent{
 		log: log, state: newState(), resolver: resolve.New(), registry: netns.New(t.TempDir(), "", log), proxy: j, kernel: j,
 		addresses: silentAddresses{},
-		moved:     map[model.ObjectRef]*source.Object{}, leaving: model.NewDelta(), due: model.NewDelta(), begun: true,
+		moved:     map[model.ObjectRef]*source.Object{},
 	}, j
 }
 
@@ -98,24 +97,11 @@ func changing(fs ...*model.Frontend) *model.Delta {
 	return d
 }
 
-func TestEnvoyIsToldBeforeTheKernelAndLetsGoAfterIt(t *testing.T) {
+func TestEnvoyIsToldBeforeTheKernel(t *testing.T) {
 	a, j := newTestAgent(t)
-	ctx := t.Context()
-	a.change(ctx, changing(frontend("cart", true)))
+	a.change(t.Context(), changing(frontend("cart", true)))
 	if got := j.take(); !slices.Equal(got, []string{"prepare", "apply"}) {
 		t.Fatalf("told %v", got)
-	}
-	a.retireDue(ctx)
-	if got := j.take(); len(got) != 0 {
-		t.Fatalf("Envoy was made to let go within the first interval: %v", got)
-	}
-	a.retireDue(ctx)
-	if got := j.take(); !slices.Equal(got, []string{"retire"}) {
-		t.Fatalf("told %v", got)
-	}
-	a.retireDue(ctx)
-	if got := j.take(); len(got) != 0 {
-		t.Fatalf("nothing was left to retire, told %v", got)
 	}
 }
 
@@ -135,14 +121,12 @@ func TestAStoppedEnvoyIsWaitedForOnce(t *testing.T) {
 		t.Error("a later change waited for an Envoy that does not answer")
 	}
 	j.take()
-	a.retireDue(ctx)
-	a.retireDue(ctx)
+	a.retire(ctx)
 	if got := j.take(); len(got) != 0 {
 		t.Errorf("told %v, while Envoy does not answer", got)
 	}
 	j.silent, j.synced = false, true
-	a.retireDue(ctx)
-	a.retireDue(ctx)
+	a.retire(ctx)
 	if got := j.take(); !slices.Equal(got, []string{"retire"}) {
 		t.Errorf("told %v when Envoy was back", got)
 	}
@@ -150,35 +134,6 @@ func TestAStoppedEnvoyIsWaitedForOnce(t *testing.T) {
 	a.change(ctx, changing(frontend("cart", true)))
 	if j.late {
 		t.Error("an Envoy that is back is not waited for")
-	}
-}
-
-func TestWhatCameBackIsNotRetired(t *testing.T) {
-	a, j := newTestAgent(t)
-	ctx := t.Context()
-	back, gone := frontend("back", true), frontend("gone", true)
-	a.change(ctx, changing(back, gone))
-	leave := model.NewDelta()
-	leave.Frontends[back.Key], leave.Frontends[gone.Key] = nil, nil
-	a.change(ctx, leave)
-	a.retireDue(ctx)
-	a.change(ctx, changing(back))
-	a.retireDue(ctx)
-	if j.retired.Frontends[back.Key] != back {
-		t.Error("what came back within the grace is retired")
-	}
-	if f, ok := j.retired.Frontends[gone.Key]; !ok || f != nil {
-		t.Error("what has gone is not retired")
-	}
-}
-
-func TestTheFirstRetireComesAlsoWithoutAChange(t *testing.T) {
-	a, j := newTestAgent(t)
-	a.begun = false
-	a.retireDue(t.Context())
-	a.retireDue(t.Context())
-	if got := j.take(); !slices.Equal(got, []string{"retire"}) {
-		t.Fatalf("what an earlier run left with Envoy must go, once: told %v", got)
 	}
 }
 

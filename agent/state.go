@@ -42,13 +42,6 @@ func (s *state) mesh() *model.Mesh {
 	return (*model.Mesh)(s.current.All())
 }
 
-// now returns a delta of the same keys with the values of now.
-func (s *state) now(d *model.Delta) *model.Delta {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.current.Now(d)
-}
-
 // workloads returns all declared workloads, placed or not.
 func (s *state) workloads() map[model.WorkloadKey]*model.Workload {
 	s.mu.Lock()

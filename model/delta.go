@@ -89,30 +89,6 @@ func (m *Mesh) All() *Delta {
 	return d
 }
 
-// Now returns a delta of the same keys with the mesh's values, nil for what the
-// mesh does not hold.
-func (m *Mesh) Now(d *Delta) *Delta {
-	return &Delta{
-		Frontends:     pick(m.Frontends, d.Frontends),
-		Backends:      pick(m.Backends, d.Backends),
-		Endpoints:     pick(m.Endpoints, d.Endpoints),
-		Workloads:     pick(m.Workloads, d.Workloads),
-		Ports:         pick(m.Ports, d.Ports),
-		Hosts:         pick(m.Hosts, d.Hosts),
-		KeyPairs:      pick(m.KeyPairs, d.KeyPairs),
-		Bundles:       pick(m.Bundles, d.Bundles),
-		Announcements: pick(m.Announcements, d.Announcements),
-	}
-}
-
-func pick[K comparable, V any](from, keys map[K]*V) map[K]*V {
-	picked := make(map[K]*V, len(keys))
-	for k := range keys {
-		picked[k] = from[k]
-	}
-	return picked
-}
-
 func merge[K comparable, V any](to, from map[K]*V) {
 	for k, v := range from {
 		if v == nil {

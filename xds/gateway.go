@@ -77,7 +77,7 @@ func (p *plan) port(k model.PortKey, g *model.GatewayPort, r *renewal, touched m
 		}
 		return
 	}
-	delete(p.leaving.ports, k)
+	p.stay(func(l *leaving) { delete(l.ports, k) })
 	now := &port{GatewayPort: g, doors: translate.Doors(g)}
 	p.gateways.ports[k] = now
 	for _, d := range translate.PortDestinations(g) {
@@ -92,7 +92,7 @@ func (p *plan) port(k model.PortKey, g *model.GatewayPort, r *renewal, touched m
 	}
 	for _, d := range now.doors {
 		p.gateways.doors[d] = k
-		delete(p.leaving.doors, d)
+		p.stay(func(l *leaving) { delete(l.doors, d) })
 		r.doors[d] = true
 	}
 	if old != nil {
@@ -142,6 +142,9 @@ func (p *plan) open(d translate.Door, c *change) {
 func (p *plan) dropPorts(l *leaving, c *change) {
 	for k := range l.ports {
 		g := p.gateways.ports[k]
+		if g == nil {
+			continue
+		}
 		delete(p.gateways.ports, k)
 		l.dests = append(l.dests, g.dests...)
 		for _, d := range g.doors {

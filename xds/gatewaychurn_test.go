@@ -142,7 +142,7 @@ func TestSteadyClient(t *testing.T) {
 		if want := []string{"one", "secure"}[i%2]; err != nil || resp.Header.Get("Backend") != want {
 			t.Errorf("new host %d: %v %v %s, want %s", i, resp, err, body, want)
 		}
-		if err := e.world.server.Retire(prepared, d); err != nil {
+		if err := retire(e.world.server)(prepared, d); err != nil {
 			t.Fatal(err)
 		}
 		cancel()

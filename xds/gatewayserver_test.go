@@ -87,7 +87,7 @@ func TestGatewayOrder(t *testing.T) {
 	c.expect(srds, nil, []string{edgeHost})
 	wait()
 	c.quiet()
-	wait = going(t, s.Retire, d)
+	wait = going(t, retire(s), d)
 	c.expect(cds, nil, []string{viaEdge})
 	wait()
 	if n := s.Status().Resources; n["secrets"] != 1 || n["scopes"] != 1 {

@@ -134,7 +134,7 @@ func (p *plan) routeHost(h *host, g *port, touched map[string]bool) {
 func (p *plan) scope(k translate.ChainKey, domain string, rc *routev3.RouteConfiguration, origin model.Origin, g *port, c *change) {
 	p.gateways.chain(k).published[domain] = true
 	name := k.ScopeName(domain)
-	delete(p.leaving.scopes, name)
+	p.stay(func(l *leaving) { delete(l.scopes, name) })
 	c.put(scopes, name, translate.Scope(k, domain), origin, g.listeners()...)
 	c.put(routes, name, rc, origin, key{scopes, name})
 }

@@ -27,8 +27,10 @@ type plan struct {
 	spaces    map[uint64]*space
 	gateways  gateways
 	secrets   secretBook
-	leaving   leaving
-	begun     bool
+	// leaving is what was noted since the last shrink, due what was noted before
+	// that and goes with the next.
+	leaving, due leaving
+	begun        bool
 }
 
 // served is a frontend with what was made for it.
@@ -44,7 +46,7 @@ type destination struct {
 	uses int
 }
 
-// leaving is what shrink will remove.
+// leaving is what a shrink will remove.
 type leaving struct {
 	frontends map[model.FrontendKey]bool
 	vips      map[netip.AddrPort]map[model.FrontendKey]bool
@@ -90,6 +92,7 @@ func newPlan(o translate.Options) *plan {
 		gateways:  newGateways(),
 		secrets:   newSecretBook(),
 		leaving:   newLeaving(),
+		due:       newLeaving(),
 	}
 }
 
@@ -168,7 +171,7 @@ func (p *plan) backend(k model.BackendKey, b *model.Backend, touched map[string]
 		p.leaving.backends[k] = true
 		return
 	}
-	delete(p.leaving.backends, k)
+	p.stay(func(l *leaving) { delete(l.backends, k) })
 	p.backends[k] = b
 	for name := range p.usedBy[k] {
 		touched[name] = true
@@ -180,7 +183,7 @@ func (p *plan) assign(k model.BackendKey, e *model.Endpoints, c *change) {
 		p.leaving.endpoints[k] = true
 		return
 	}
-	delete(p.leaving.endpoints, k)
+	p.stay(func(l *leaving) { delete(l.endpoints, k) })
 	p.endpoints[k] = e
 	p.assignments(k, c)
 }
@@ -228,7 +231,7 @@ func (p *plan) frontend(k model.FrontendKey, f *model.Frontend, c *change, touch
 		}
 		return
 	}
-	delete(p.leaving.frontends, k)
+	p.stay(func(l *leaving) { delete(l.frontends, k) })
 	s := &served{Frontend: f}
 	for _, part := range translate.ByFamily(f) {
 		p.route(part, s, c, touched, vips)
@@ -254,7 +257,7 @@ func (p *plan) route(part *model.Frontend, s *served, c *change, touched map[str
 		p.use(d, touched)
 	}
 	s.routes = append(s.routes, rc.GetName())
-	delete(p.leaving.routes, rc.GetName())
+	p.stay(func(l *leaving) { delete(l.routes, rc.GetName()) })
 	var parents []key
 	for _, addr := range part.VIPs {
 		vip := netip.AddrPortFrom(addr.Unmap(), part.Key.Port)
@@ -302,7 +305,7 @@ func (p *plan) unlink(d *destination) {
 // claim makes a frontend one of those behind an address, and tells whether that
 // is news. An address that another service has is taken over.
 func (p *plan) claim(vip netip.AddrPort, k model.FrontendKey) bool {
-	delete(p.leaving.vips[vip], k)
+	p.stay(func(l *leaving) { delete(l.vips[vip], k) })
 	behind := p.vips[vip]
 	if behind == nil {
 		behind = map[model.FrontendKey]bool{}

@@ -37,7 +37,7 @@ func connected(t testing.TB, n int) (*xds.Server, *client) {
 	if err := s.Prepare(context.Background(), many(n)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Retire(context.Background(), model.NewDelta()); err != nil {
+	if err := retire(s)(context.Background(), nil); err != nil {
 		t.Fatal(err)
 	}
 	c := connect(t, socket)
@@ -105,7 +105,7 @@ func BenchmarkEdit(b *testing.B) {
 				if err := s.Prepare(context.Background(), d); err != nil {
 					b.Fatal(err)
 				}
-				if err := s.Retire(context.Background(), d); err != nil {
+				if err := retire(s)(context.Background(), d); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -53,6 +53,7 @@ type Server struct {
 
 	planning sync.Mutex
 	plan     *plan
+	finished bool // the first Retire has been
 }
 
 // NewServer returns a server that holds no mesh yet. It sends nothing, and so
@@ -124,7 +125,7 @@ func listen(path string, owner int) (net.Listener, error) {
 // Prepare makes Envoy able to serve what a delta adds or changes: endpoints and
 // clusters first, then routes and listeners. It returns when all connected
 // Envoys have acknowledged, or rejected, what was sent; at once when none is
-// connected. What the delta removes goes on being served until Retire.
+// connected. What the delta removes goes on being served until the second Retire from now.
 //
 // The first Prepare brings the whole mesh: whatever Envoy holds beyond it is
 // removed by the first Retire.
@@ -155,17 +156,23 @@ func split(news []*resource) (now, later []*resource) {
 	return now, later
 }
 
-// Retire removes what a delta removes, and what earlier ones left behind: first
-// listeners, and when Envoy has let go of them, clusters.
+// Retire removes what deltas removed or replaced before the Retire before this
+// one, and has not come back: first listeners, and when Envoy has let go of them,
+// clusters. So whatever is removed was served for one interval at least, when
+// Retire is called at intervals: connections that were on their way to Envoy find
+// what they were sent to.
 //
 // An Envoy that does not answer cannot hold it up for longer than retireWait;
 // what is removed is then removed out of order.
-func (s *Server) Retire(ctx context.Context, d *model.Delta) error {
+func (s *Server) Retire(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, retireWait)
 	defer cancel()
 	s.planning.Lock()
 	defer s.planning.Unlock()
-	s.plan.note(d)
+	if s.finished && s.plan.idle() {
+		return nil
+	}
+	s.finished = true
 	c := s.plan.shrink()
 	news := s.store.publish(c, endpoints, listeners, scopes, routes)
 	s.store.remove(c, listeners, scopes, routes)

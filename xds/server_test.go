@@ -2,6 +2,7 @@ package xds_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -35,6 +36,13 @@ func small() *model.Delta {
 	return d
 }
 
+// retire removes all that is to leave, however long ago that was noted.
+func retire(s *xds.Server) func(context.Context, *model.Delta) error {
+	return func(ctx context.Context, _ *model.Delta) error {
+		return errors.Join(s.Retire(ctx), s.Retire(ctx))
+	}
+}
+
 // going runs a step of the server, which waits for the client, beside it.
 func going(t *testing.T, step func(context.Context, *model.Delta) error, d *model.Delta) (wait func()) {
 	t.Helper()
@@ -54,7 +62,7 @@ func going(t *testing.T, step func(context.Context, *model.Delta) error, d *mode
 func settle(t *testing.T, s *xds.Server, d *model.Delta) {
 	t.Helper()
 	going(t, s.Prepare, d)()
-	going(t, s.Retire, d)()
+	going(t, retire(s), d)()
 }
 
 // synced connects a client to a server with the small mesh, and brings it up to date.
@@ -99,7 +107,7 @@ func TestOrder(t *testing.T) {
 	c.ack(b)
 	wait()
 	c.quiet() // the old cluster stays until Retire
-	wait = going(t, s.Retire, d)
+	wait = going(t, retire(s), d)
 	c.expect(cds, nil, []string{one})
 	wait()
 
@@ -108,7 +116,7 @@ func TestOrder(t *testing.T) {
 	d.Frontends[k] = nil
 	going(t, s.Prepare, d)()
 	c.quiet() // what is to go is served until Retire
-	wait = going(t, s.Retire, d)
+	wait = going(t, retire(s), d)
 	r = c.next()
 	c.is(r, lds, nil, []string{vip, "vip/10.96.0.2:80"})
 	c.quiet() // no cluster goes before the listeners are gone
@@ -152,7 +160,7 @@ func TestFamilies(t *testing.T) {
 	d = model.NewDelta()
 	frontend(d, "web", "", []string{"fd00:96::1"}, to("/", weighted("one", 1)))
 	going(t, s.Prepare, d)()
-	wait = going(t, s.Retire, d)
+	wait = going(t, retire(s), d)
 	r = c.next()
 	c.is(r, lds, nil, []string{vip})
 	c.send(discoveryUnsubscribe(rds, web))
@@ -193,7 +201,7 @@ func TestSharedPlace(t *testing.T) {
 		}
 		wait()
 		c.quiet()
-		wait = going(t, s.Retire, d)
+		wait = going(t, retire(s), d)
 		if step.gone != "" {
 			c.expect(lds, nil, strings.Fields(step.gone))
 		}
@@ -268,7 +276,7 @@ func TestReconnect(t *testing.T) {
 	c.expect(lds, nil, nil)
 	wait()
 	c.quiet() // what is stale stays until Retire
-	wait = going(t, s.Retire, small())
+	wait = going(t, retire(s), small())
 	c.expect(lds, nil, []string{"stale"})
 	c.expect(cds, nil, []string{"stale"})
 	wait()

@@ -6,40 +6,28 @@ import (
 	"sluice.io/sluice/model"
 )
 
-// note marks what a delta removes as leaving, and takes nothing in.
-func (p *plan) note(d *model.Delta) {
-	for k, f := range d.Frontends {
-		if p.frontends[k] != nil && (f == nil || f.HTTP == nil) {
-			p.leaving.frontends[k] = true
-		}
-	}
-	for k, w := range d.Workloads {
-		if p.pods[k] != nil && (w == nil || w.Place == nil) {
-			p.leaving.workloads[k] = true
-		}
-	}
-	for k, port := range d.Ports {
-		if port == nil && p.gateways.ports[k] != nil {
-			p.leaving.ports[k] = true
-		}
-	}
-	for k, b := range d.Backends {
-		if b == nil {
-			p.leaving.backends[k] = true
-		}
-	}
-	for k, e := range d.Endpoints {
-		if e == nil {
-			p.leaving.endpoints[k] = true
-		}
-	}
+// stay takes back that something is to leave.
+func (p *plan) stay(take func(*leaving)) {
+	take(&p.leaving)
+	take(&p.due)
 }
 
-// shrink removes all that was noted as leaving.
+// idle tells that there is nothing that a shrink would remove, now or next time.
+func (p *plan) idle() bool {
+	return p.leaving.empty() && p.due.empty() && len(p.secrets.idle) == 0
+}
+
+func (l *leaving) empty() bool {
+	return len(l.frontends)+len(l.vips)+len(l.backends)+len(l.endpoints)+len(l.dests)+len(l.routes)+len(l.scopes)+
+		len(l.workloads)+len(l.moved)+len(l.mounts)+len(l.ports)+len(l.doors) == 0
+}
+
+// shrink removes what had been noted as leaving by the last shrink, and has not
+// come back.
 func (p *plan) shrink() *change {
 	c := newChange()
-	l := p.leaving
-	p.leaving = newLeaving()
+	l := p.due
+	p.due, p.leaving = p.leaving, newLeaving()
 	for k := range l.frontends {
 		p.dropFrontend(k, &l, c)
 	}
@@ -78,6 +66,9 @@ func (p *plan) shrink() *change {
 
 func (p *plan) dropFrontend(k model.FrontendKey, l *leaving, c *change) {
 	f := p.frontends[k]
+	if f == nil {
+		return
+	}
 	delete(p.frontends, k)
 	for _, addr := range f.VIPs {
 		vip := netip.AddrPortFrom(addr.Unmap(), k.Port)

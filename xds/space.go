@@ -53,8 +53,8 @@ func (p *plan) enter(k model.WorkloadKey, w *model.Workload) {
 	if old := p.pods[k]; old != nil && old.Place.Cookie != cookie {
 		p.leaving.moved[residence{k, old.Place.Cookie}] = true
 	}
-	delete(p.leaving.moved, residence{k, cookie})
-	delete(p.leaving.workloads, k)
+	p.stay(func(l *leaving) { delete(l.moved, residence{k, cookie}) })
+	p.stay(func(l *leaving) { delete(l.workloads, k) })
 	p.pods[k] = w
 	if p.spaces[cookie] == nil {
 		p.spaces[cookie] = &space{members: map[model.WorkloadKey]*model.Workload{}}
@@ -69,7 +69,7 @@ func (p *plan) serve(cookie uint64, c *change) {
 	s := p.spaces[cookie]
 	var first *model.Workload
 	for k, w := range s.members {
-		if p.leaving.workloads[k] || p.leaving.moved[residence{k, cookie}] {
+		if p.leaves(k, cookie) {
 			continue
 		}
 		if first == nil || compareWorkloads(w.Key, first.Key) < 0 {
@@ -83,8 +83,14 @@ func (p *plan) serve(cookie uint64, c *change) {
 		p.leaving.mounts[s.listener] = true
 	}
 	s.listener = first.Place.Mount
-	delete(p.leaving.mounts, s.listener)
+	p.stay(func(l *leaving) { delete(l.mounts, s.listener) })
 	c.put(listeners, s.listener, translate.Pod(s.listener), first.Origin)
+}
+
+// leaves tells whether a workload is about to leave a network namespace.
+func (p *plan) leaves(k model.WorkloadKey, cookie uint64) bool {
+	stay := residence{k, cookie}
+	return p.leaving.workloads[k] || p.due.workloads[k] || p.leaving.moved[stay] || p.due.moved[stay]
 }
 
 func compareWorkloads(a, b model.WorkloadKey) int {
@@ -99,8 +105,10 @@ func (p *plan) dropWorkloads(l *leaving, c *change) {
 		p.drop(r, touched)
 	}
 	for k := range l.workloads {
-		p.drop(residence{k, p.pods[k].Place.Cookie}, touched)
-		delete(p.pods, k)
+		if w := p.pods[k]; w != nil {
+			p.drop(residence{k, w.Place.Cookie}, touched)
+			delete(p.pods, k)
+		}
 	}
 	for cookie := range touched {
 		s := p.spaces[cookie]

@@ -99,7 +99,7 @@ func (w *world) apply(d *model.Delta) {
 	if err := w.server.Prepare(ctx, d); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := w.server.Retire(ctx, d); err != nil {
+	if err := retire(w.server)(ctx, d); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -1,0 +1,42 @@
+package xds
+
+import (
+	"net/netip"
+	"testing"
+
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/xds/translate"
+)
+
+// TestEachRemovalHasAnIntervalOfItsOwn: a service that loses its route, gains it
+// and loses it again is served for a whole interval after the last loss, however
+// soon the next Retire comes.
+func TestEachRemovalHasAnIntervalOfItsOwn(t *testing.T) {
+	p := newPlan(translate.Options{})
+	vip := netip.MustParseAddr("10.96.0.1")
+	key := model.FrontendKey{Namespace: "shop", Name: "cart", Port: 80, Protocol: model.TCP}
+	with, without := model.NewDelta(), model.NewDelta()
+	with.Frontends[key] = &model.Frontend{Key: key, VIPs: []netip.Addr{vip}, HTTP: &model.HTTPRouting{}}
+	without.Frontends[key] = &model.Frontend{Key: key, VIPs: []netip.Addr{vip}, L4: &model.L4Routing{}}
+	listener := translate.VIPName(netip.AddrPortFrom(vip, 80))
+
+	p.grow(with)
+	p.grow(without)
+	p.shrink()
+	p.grow(with)
+	if c := p.shrink(); c.del[listeners][listener] {
+		t.Fatal("what came back is removed")
+	}
+	p.grow(without)
+	if c := p.shrink(); c.del[listeners][listener] {
+		t.Fatal("what left only now is removed, for having left before")
+	}
+	p.grow(without) // told twice
+	if c := p.shrink(); !c.del[listeners][listener] {
+		t.Fatal("what has left is not removed")
+	}
+	p.shrink()
+	if c := p.shrink(); len(c.del[listeners]) > 0 || !p.idle() {
+		t.Fatal("it is not over")
+	}
+}

@@ -149,6 +149,13 @@ func TestOneHostAmongMany(t *testing.T) {
 		}
 		before = after
 	}
+	d = model.NewDelta()
+	gateway(d, 80, []string{"203.0.113.1", "203.0.113.2"}, webChain())
+	wait := going(t, s.Prepare, d)
+	c.expect(lds, []string{"gateway/203.0.113.2:80/TCP"}, nil)
+	wait()
+	settle(t, s, d)
+	c.quiet()
 }
 
 // TestGatewayRestart: another server with the same mesh sends the running Envoy

@@ -19,8 +19,10 @@ type chain struct {
 // host is one host with what was made for it: nothing before its port is known.
 type host struct {
 	*model.Host
+	dests []string
+	// made tells that the routes were made; those that share a resource are kept.
+	made   bool
 	routes *routev3.VirtualHost
-	dests  []string
 }
 
 // wideHosts stands for all domains of a chain that are not exact: they share
@@ -32,7 +34,7 @@ const wideHosts = "*"
 func (ch *chain) forget() (dests []string) {
 	for _, h := range ch.hosts {
 		dests = append(dests, h.dests...)
-		h.routes, h.dests = nil, nil
+		h.routes, h.dests, h.made = nil, nil, false
 	}
 	return dests
 }
@@ -84,23 +86,23 @@ func (p *plan) hosts(k translate.ChainKey, domains map[string]bool, c *change, t
 	if g == nil || !slices.Contains(g.chains, k.Chain) {
 		return
 	}
-	others := domains[everyHost]
-	if delete(domains, everyHost); others {
-		for name := range ch.hosts {
-			domains[name] = true
+	others := domains[everyHost] && !ch.published[wideHosts]
+	if domains[everyHost] {
+		for name, h := range ch.hosts {
+			if !h.made { // what is made stays as it is
+				domains[name] = true
+			}
 		}
 	}
+	delete(domains, everyHost)
 	for name := range domains {
-		h := ch.hosts[name]
-		if h != nil && h.routes == nil {
-			p.routeHost(h, g, touched)
-		}
-		switch {
-		case !translate.Exact(name):
+		if !translate.Exact(name) {
 			others = true
+		}
+		switch h := ch.hosts[name]; {
 		case h != nil:
-			p.scope(k, name, translate.ExactHost(k, h.routes), h.Origin, g, c)
-		case ch.published[name]:
+			p.routeHost(k, h, g, c, touched)
+		case ch.published[name] && translate.Exact(name):
 			delete(ch.published, name)
 			c.remove(scopes, k.ScopeName(name))
 			c.remove(routes, k.ScopeName(name))
@@ -121,12 +123,18 @@ func (p *plan) wideHosts(k translate.ChainKey, ch *chain, g *port, c *change) {
 	p.scope(k, wideHosts, translate.WideHosts(k, all), g.Origin, g, c)
 }
 
-func (p *plan) routeHost(h *host, g *port, touched map[string]bool) {
+// routeHost makes the routes of a host, and its resources if it is exact.
+func (p *plan) routeHost(k translate.ChainKey, h *host, g *port, c *change, touched map[string]bool) {
 	v, dests := translate.Host(h.Host, g.ClientCertificate)
-	h.routes = v
 	for _, d := range dests {
 		h.dests = append(h.dests, d.Name)
 		p.use(d, touched)
+	}
+	h.made = true
+	if translate.Exact(h.Key.Domain) {
+		p.scope(k, h.Key.Domain, translate.ExactHost(k, v), h.Origin, g, c)
+	} else {
+		h.routes = v
 	}
 }
 

@@ -21,7 +21,6 @@ const stopGrace = 10 * time.Second
 // to end, but ten seconds at most.
 func Stop(cfg Config) error {
 	c := cfg.withDefaults()
-	var first error
 	for grace := min(c.DrainTime, stopGrace); ; grace = 0 {
 		p, err := c.find()
 		if err != nil {
@@ -30,8 +29,12 @@ func Stop(cfg Config) error {
 		if p == nil {
 			break
 		}
-		first = errors.Join(first, c.end(p, grace))
+		// One that does not go would be found again for ever.
+		if err := c.end(p, grace); err != nil {
+			return err
+		}
 	}
+	var first error
 	if err := os.Remove(c.sharedMemory()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		first = errors.Join(first, fmt.Errorf("remove the memory that Envoys shared: %w", err))
 	}

@@ -38,11 +38,13 @@ type statuses struct {
 	written map[model.ObjectRef]*history
 }
 
-// history tells of the writes of one wish.
+// history tells of the writes of one object's status.
 type history struct {
 	wish  wish
-	times int
+	times int // that this wish was written
+	burst int // writes, of any wish, without a pause between them
 	last  time.Time
+	told  bool // that somebody else writes over it
 }
 
 func newStatuses(c *Controller) *statuses {
@@ -106,8 +108,10 @@ func (s *statuses) look(ctx context.Context, ref model.ObjectRef) (time.Duration
 	if patch == nil {
 		return 0, nil
 	}
-	if wait := s.restrain(ref, w); wait > 0 {
-		s.metrics.writes.WithLabelValues(ref.Kind, "fought").Inc()
+	if wait, fought := s.restrain(ref, w); wait > 0 {
+		if fought {
+			s.metrics.writes.WithLabelValues(ref.Kind, "fought").Inc()
+		}
 		return wait, nil
 	}
 	now, err := s.write(ctx, ref, live, patch)
@@ -160,28 +164,51 @@ const patience = 3
 // calm is how long nobody must have written over a wish for the count to start anew.
 const calm = 10 * time.Minute
 
-// restrain slows down when the same wish has to be written over and over: two
+// A status that changes all the time, such as the count of a Gateway's routes
+// while they are made, is written that often once maxBurst writes have gone out.
+const (
+	maxBurst = 3
+	pace     = 250 * time.Millisecond
+)
+
+// restrain slows down when a status has to be written over and over: because
+// what it says changes all the time, or because somebody else writes over it. Two
 // controllers that take each other for wrong must not keep the API server busy.
-func (s *statuses) restrain(ref model.ObjectRef, w wish) time.Duration {
+func (s *statuses) restrain(ref model.ObjectRef, w wish) (wait time.Duration, fought bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.written[ref]
-	if h == nil || time.Since(h.last) > calm || !equal(h.wish, w) {
-		s.written[ref] = &history{wish: w, times: 1, last: time.Now()}
-		return 0
+	if h == nil || time.Since(h.last) > calm {
+		s.written[ref] = &history{wish: w, times: 1, burst: 1, last: time.Now()}
+		return 0, false
 	}
-	if h.times >= patience {
-		pause := min(time.Second<<min(h.times-patience, 9), calm/2)
-		if left := pause - time.Since(h.last); left > 0 {
-			return left
-		}
-		if h.times == patience {
-			s.log.Warn("somebody else writes over our status; writing it less and less often", "object", ref.String())
-		}
+	if wait := s.contend(ref, h, w); wait > 0 {
+		return wait, true
+	}
+	if since := time.Since(h.last); since > 2*pace {
+		h.burst = 0
+	} else if h.burst >= maxBurst && since < pace {
+		return pace - since, false
+	}
+	if !equal(h.wish, w) {
+		h.wish, h.times, h.told = w, 0, false
 	}
 	h.times++
+	h.burst++
 	h.last = time.Now()
-	return 0
+	return 0, false
+}
+
+// contend tells how long to wait before the same wish is written again.
+func (s *statuses) contend(ref model.ObjectRef, h *history, w wish) time.Duration {
+	if h.times < patience || !equal(h.wish, w) {
+		return 0
+	}
+	if !h.told {
+		h.told = true
+		s.log.Warn("somebody else writes over our status; writing it less and less often", "object", ref.String())
+	}
+	return max(0, min(time.Second<<min(h.times-patience, 9), calm/2)-time.Since(h.last))
 }
 
 func (s *statuses) failed(ref model.ObjectRef, err error) {

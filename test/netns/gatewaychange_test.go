@@ -89,7 +89,7 @@ func TestGatewayOutlivesSluice(t *testing.T) {
 		if err := w.Sluice().Kill(); err != nil {
 			t.Fatal(err)
 		}
-		progressAll(t, 50, loads...)
+		progressAll(t, 25, loads...)
 		if err := w.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +145,7 @@ func (w *world) restartsEnvoy(t *testing.T, loads []*load) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	progressAll(t, 50, loads...)
+	progressAll(t, 25, loads...)
 }
 
 // failsClosed kills Envoy while clients dial: whoever answers is the gateway's
@@ -173,7 +173,7 @@ func (g *gateway) failsClosed(t *testing.T, c *client) {
 	if err := g.s.KillEnvoy(); err != nil {
 		t.Fatal(err)
 	}
-	progressAll(t, 50, loads...)
+	progressAll(t, 25, loads...)
 	for _, family := range []int{4, 6} {
 		began := time.Now()
 		if _, err := c.tcp(family, g.on(family, 70)); !refused(err) || time.Since(began) > 5*time.Second {
@@ -188,7 +188,7 @@ func (g *gateway) failsClosed(t *testing.T, c *client) {
 			return c.visitName(visit{to: "http://any.example.com/", at: g.on(family, 80)})
 		}, "web"))
 	}
-	progressAll(t, 50, loads...)
+	progressAll(t, 25, loads...)
 	stopClean(t, loads...)
 }
 

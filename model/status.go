@@ -8,9 +8,15 @@ type Condition struct {
 	Message string `json:"message"`
 }
 
-// Troubling tells that the condition says what is wrong. All types say what is
-// well but PartiallyInvalid, by the Gateway API.
-func (c Condition) Troubling() bool { return c.Status == (c.Type == "PartiallyInvalid") }
+// Troubling tells that the condition says what is wrong. By the Gateway API most
+// types say what is well.
+func (c Condition) Troubling() bool {
+	switch c.Type {
+	case "PartiallyInvalid", "Conflicted", "InsecureFrontendValidationMode":
+		return c.Status
+	}
+	return !c.Status
+}
 
 // ParentStatus holds the conditions of a route for one of its parents, or of a
 // policy for one of its ancestors.

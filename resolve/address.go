@@ -88,7 +88,9 @@ func gatewayOf(svc *corev1.Service) (name, bool) {
 	return name{svc.Namespace, gw}, gw != "" && svc.Spec.Type == corev1.ServiceTypeLoadBalancer
 }
 
-// targetsOf reads the ports at which such a Service dials the nodes.
+// targetsOf reads the ports at which such a Service dials the nodes. Whoever may
+// make Services must not get at other ports of the nodes by that, such as a
+// kubelet's: only those count that are set aside for it.
 func targetsOf(svc *corev1.Service) map[portKey]uint16 {
 	targets := map[portKey]uint16{}
 	for _, p := range svc.Spec.Ports {
@@ -96,8 +98,8 @@ func targetsOf(svc *corev1.Service) map[portKey]uint16 {
 		if p.Protocol == corev1.ProtocolUDP {
 			k.protocol = model.UDP
 		}
-		if p.TargetPort.Type == intstr.Int && p.TargetPort.IntVal > 0 && p.TargetPort.IntVal < 1<<16 {
-			targets[k] = uint16(p.TargetPort.IntVal)
+		if n := p.TargetPort.IntVal; p.TargetPort.Type == intstr.Int && n >= model.FirstTarget && n <= model.LastTarget {
+			targets[k] = uint16(n)
 		}
 	}
 	return targets

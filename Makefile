@@ -19,7 +19,7 @@ GOFLAGS_TEST ?= -p 2
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z][a-zA-Z_-]*:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z][a-zA-Z_-]*:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 .PHONY: deps
 deps: ## Install the Debian packages that the tests use (root)
@@ -50,6 +50,10 @@ demo: deps-run envoy build ## Show it live in this terminal (root)
 cluster: cluster-build ## Bring up a real two-node Kubernetes on this machine (root)
 	go run ./test/cluster/cmd up -gateway-api experimental
 
+.PHONY: cluster-install
+cluster-install: envoy ## Install the working tree on that cluster, by its Helm chart, with addresses for Gateways
+	go run ./test/install/cmd install
+
 .PHONY: cluster-down
 cluster-down: ## Take it down; nothing is left behind
 	go run ./test/cluster/cmd down
@@ -60,8 +64,15 @@ cluster-build: ## Build the cluster's programs and images, once per version (abo
 	go run ./test/cluster/cmd build
 
 .PHONY: test
-test: deps envoy build cluster-build ## Run every test: unit, kernel, Envoy, end to end, cluster (root)
-	go test $(GOFLAGS_TEST) -race -timeout 40m ./...
+test: deps envoy build cluster-build ## Run every test: unit, kernel, Envoy, end to end, cluster, conformance (root)
+	go test $(GOFLAGS_TEST) -race -timeout 40m $$(go list ./... | grep -vE '/test/(cluster|install)(/|$$)')
+	go test -p 1 -race -timeout 40m ./test/cluster/... ./test/install/...
+	$(MAKE) conformance
+
+.PHONY: conformance
+conformance: envoy cluster-build ## Run the Gateway API's own suite on a cluster of its own: all profiles, all features (root)
+	cd conformance && go vet ./... && go test -run TestEveryTestIsAsked ./...
+	go run ./test/install/cmd conformance -up -kind all
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need neither root nor Envoy

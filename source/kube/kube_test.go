@@ -307,7 +307,7 @@ spec:
 func TestDocumentedRightsSuffice(t *testing.T) {
 	api := apiserver.Get(t)
 	copies := copiesNamespace(t, api)
-	rights := apiserver.Documented(t, "agent", map[string]string{"sluice-secrets": copies})
+	rights := apiserver.Documented(t, "agent", map[string]string{"sluice-secrets": copies, "its own namespace (--namespace)": "default"})
 	r := read(t, Options{Config: api.As(t, "slt-agent", rights), Pods: true, OfNode: "ghost1", Copies: copies})
 	r.begun()
 	r.mu.Lock()
@@ -320,7 +320,7 @@ func TestDocumentedRightsSuffice(t *testing.T) {
 func TestAMissingRightIsNamedAndHoldsUpNothing(t *testing.T) {
 	api := apiserver.Get(t)
 	copies := copiesNamespace(t, api)
-	rights := apiserver.Documented(t, "agent", map[string]string{"sluice-secrets": copies})
+	rights := apiserver.Documented(t, "agent", map[string]string{"sluice-secrets": copies, "its own namespace (--namespace)": "default"})
 	rights.Cluster = strings.Replace(rights.Cluster, "tlsroutes, ", "", 1)
 	config := api.As(t, "slt-less", rights)
 	r := read(t, Options{Config: config, Pods: true, OfNode: "ghost1", Copies: copies})
@@ -329,7 +329,7 @@ func TestAMissingRightIsNamedAndHoldsUpNothing(t *testing.T) {
 	if r.get("Service", "default", "kubernetes") == nil {
 		t.Error("others are not read")
 	}
-	full := apiserver.Documented(t, "agent", map[string]string{"sluice-secrets": copies})
+	full := apiserver.Documented(t, "agent", map[string]string{"sluice-secrets": copies, "its own namespace (--namespace)": "default"})
 	api.As(t, "slt-less", full)
 	r.await("the right is used when it is given", func() bool { return !r.problem("tlsroutes") })
 }

@@ -66,6 +66,9 @@ func (s *Server) As(t *testing.T, user string, r Rights) *rest.Config {
 		role("Role", namespace, rules)
 	}
 	t.Cleanup(func() {
+		for namespace := range r.In {
+			s.Kube(t, "delete", "role,rolebinding", "-n", namespace, user, "--ignore-not-found")
+		}
 		s.Kube(t, "delete", "clusterrole,clusterrolebinding", user, "--ignore-not-found")
 	})
 	config := s.Config(t)

@@ -59,7 +59,7 @@ func (s Suite) Execute(ctx context.Context, c *cluster.Cluster) error {
 func (s Suite) arguments(ctx context.Context, c *cluster.Cluster, cache *build.Cache) ([]string, error) {
 	pattern := "^TestConformance$"
 	if s.Run != "" {
-		pattern += "/" + s.Run
+		pattern += "/(" + s.Run + ")" // else an alternative would be one to the whole
 	}
 	at := AddressesOf(c)
 	args := []string{

@@ -256,6 +256,33 @@ func TestHotRestart(t *testing.T) {
 	}
 }
 
+// TestWorkersDoNotFall: an Envoy that is to have fewer workers than the one before
+// it keeps the number, and is not replaced again for that.
+func TestWorkersDoNotFall(t *testing.T) {
+	cfg := node(t)
+	cfg.DrainTime, cfg.Concurrency = time.Second, 2
+	s, stop := start(t, cfg)
+	live(t, s)
+	stop()
+	cfg.Concurrency = 1
+	s, _ = start(t, cfg)
+	eventually(t, "the next epoch, with two workers", func() bool {
+		st := s.Status()
+		if !st.Live || st.Epoch != 1 {
+			return false
+		}
+		args := cmdline(t, st.PID)
+		i := slices.Index(args, "--concurrency")
+		return i > 0 && args[i+1] == "2"
+	})
+	for range 30 { // longer than a look at the configuration takes
+		time.Sleep(100 * time.Millisecond)
+		if st := s.Status(); st.Epoch != 1 || st.Restarts != 0 {
+			t.Fatalf("status: %+v", st)
+		}
+	}
+}
+
 // TestChangedBinary: a binary that is replaced is taken in while Envoy runs; one
 // that cannot start leaves the old one running.
 func TestChangedBinary(t *testing.T) {

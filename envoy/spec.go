@@ -57,7 +57,7 @@ func (c Config) args() []string {
 		"--log-level", c.LogLevel,
 	}
 	if c.Concurrency > 0 {
-		args = append(args, "--concurrency", strconv.Itoa(c.Concurrency))
+		args = append(args, concurrencyFlag, strconv.Itoa(c.Concurrency))
 	}
 	return args
 }

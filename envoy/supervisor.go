@@ -68,7 +68,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		return err
 	}
 	if p == nil {
-		if p, err = s.launch(ctx, 0, s.cfg.hotSocket()); err != nil {
+		if p, err = s.launch(ctx, 0, s.cfg.hotSocket(), 0); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -118,7 +118,7 @@ func (s *Supervisor) relaunch(ctx context.Context, failures int) (*process, erro
 			return nil, nil
 		}
 		s.evictParents()
-		p, err := s.launch(ctx, 0, s.cfg.hotSocket())
+		p, err := s.launch(ctx, 0, s.cfg.hotSocket(), 0)
 		if err == nil {
 			return p, nil
 		}
@@ -156,11 +156,17 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// launch starts Envoy as an epoch that finds the one before by a socket.
-func (s *Supervisor) launch(ctx context.Context, epoch int, hot string) (*process, error) {
+// launch starts Envoy as an epoch that finds the one before by a socket, with the
+// workers of that at least.
+func (s *Supervisor) launch(ctx context.Context, epoch int, hot string, atLeast int) (*process, error) {
 	want, err := s.cfg.spec()
 	if err != nil {
 		return nil, err
+	}
+	want, more := want.atLeast(atLeast)
+	if more {
+		s.cfg.Log.Warn("Envoy keeps its number of workers, since fewer would end others' datagrams: it falls when Envoy is started anew",
+			"workers", atLeast, "wanted", s.cfg.Concurrency)
 	}
 	if err := s.check(ctx, want); err != nil {
 		return nil, err

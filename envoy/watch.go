@@ -37,7 +37,7 @@ func (s *Supervisor) renew(ctx context.Context, p *process) *process {
 		return p // a binary that is just being replaced is not there for a moment
 	}
 	s.cfg.Log.Info("Envoy's binary or bootstrap changed: hot restart", "pid", p.PID, "epoch", p.Epoch)
-	next, err := s.launch(ctx, p.Epoch+1, p.hot)
+	next, err := s.launch(ctx, p.Epoch+1, p.hot, workers(arguments(p.PID)))
 	if err != nil {
 		return s.stay(p, want, err.Error())
 	}

@@ -75,9 +75,7 @@ const fetches = 16
 // fetch brings the documents up to date. It tells whether some could not be
 // fetched.
 func (d *documents) fetch(ctx context.Context, out map[model.ObjectRef]*source.Object) (again bool) {
-	var mu sync.Mutex
-	var group errgroup.Group
-	group.SetLimit(fetches)
+	var wanted []model.ObjectRef
 	for ref := range d.due {
 		delete(d.due, ref)
 		if _, there := d.there[ref]; !there || d.wanted[ref] == nil {
@@ -88,6 +86,13 @@ func (d *documents) fetch(ctx context.Context, out map[model.ObjectRef]*source.O
 			continue
 		}
 		d.have[ref] = true
+		wanted = append(wanted, ref)
+	}
+	// From here on the maps are the fetching goroutines'.
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(fetches)
+	for _, ref := range wanted {
 		group.Go(func() error {
 			obj, err := d.clients.document(ctx, ref.Kind, ref.Namespace, ref.Name)
 			mu.Lock()

@@ -15,7 +15,7 @@ import (
 // secure serves HTTP over TLS inside the pod; h2 too, if asked to.
 func (p *pod) secure(port int, h2 bool, conf *tls.Config, h http.Handler) {
 	p.t.Helper()
-	s := &http.Server{Handler: h, Protocols: &http.Protocols{}, TLSConfig: conf}
+	s := &http.Server{Handler: h, Protocols: &http.Protocols{}, TLSConfig: conf.Clone()}
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetHTTP2(h2)
 	l := p.listen(port)

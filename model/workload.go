@@ -44,4 +44,7 @@ type Place struct {
 	// CgroupID is the cgroup's id when the workload shares the node's own
 	// network namespace and is told apart by its cgroup; otherwise zero.
 	CgroupID uint64 `json:"cgroupID,omitempty"`
+	// Unready tells that nothing can listen on the loopback of the network namespace
+	// yet. What needs Envoy there fails until it can.
+	Unready bool `json:"unready,omitempty"`
 }

@@ -11,7 +11,8 @@ import (
 // facts are what a socket in a network namespace tells of it.
 type facts struct {
 	cookie uint64
-	// loopback tells that lo is up, without which Envoy cannot be reached.
+	// loopback tells that lo is up and has its addresses, without which Envoy cannot
+	// listen there.
 	loopback bool
 }
 
@@ -48,22 +49,29 @@ func visit(netns *os.File) (facts, error) {
 		return facts{}, fmt.Errorf("enter the network namespace: %w", err)
 	}
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	fd6, err6 := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back == nil {
 		runtime.UnlockOSThread()
+	}
+	if err6 == nil {
+		defer unix.Close(fd6)
 	}
 	if err != nil {
 		return facts{}, err
 	}
 	defer unix.Close(fd)
 	cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
-	return facts{cookie: cookie, loopback: loopbackUp(fd)}, err
+	return facts{cookie: cookie, loopback: err6 == nil && loopbackUp(fd, fd6)}, err
 }
 
-// loopbackUp asks through a socket, in whose network namespace the answer is.
-func loopbackUp(fd int) bool {
+// loopbackUp asks through sockets of both families, in whose network namespace the
+// answer is.
+func loopbackUp(fd, fd6 int) bool {
 	lo, err := unix.NewIfreq("lo")
 	if err != nil || unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, lo) != nil {
 		return false
 	}
-	return lo.Uint16()&unix.IFF_UP != 0
+	return lo.Uint16()&unix.IFF_UP != 0 &&
+		unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}) == nil &&
+		unix.Bind(fd6, &unix.SockaddrInet6{Addr: [16]byte{15: 1}}) == nil
 }

@@ -22,7 +22,7 @@ var (
 	// ErrOutside: the declared cgroup is not below the one that is steered.
 	ErrOutside = errors.New("outside of")
 	// ErrLoopbackDown: the workload is placed, but Envoy cannot listen in it.
-	ErrLoopbackDown = errors.New("its loopback is down")
+	ErrLoopbackDown = errors.New("its loopback is down, or lacks 127.0.0.1 or ::1")
 	// ErrTaken: another workload has this place.
 	ErrTaken = errors.New("declared twice")
 )

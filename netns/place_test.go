@@ -250,9 +250,11 @@ func TestLoopback(t *testing.T) {
 	name := unique()
 	w := workload("cart", netnsAdd(t, name))
 	placed := r.Update(declare(w))[w.Key]
-	if err := r.Problems()[w.Key]; placed == nil || !errors.Is(err, ErrLoopbackDown) {
+	if err := r.Problems()[w.Key]; placed == nil || !placed.Place.Unready || !errors.Is(err, ErrLoopbackDown) {
 		t.Fatalf("placed %v, problem %v", placed, err)
 	}
+	want := *placed.Place
+	want.Unready = false
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	again := make(chan changes, 1)
@@ -265,8 +267,11 @@ func TestLoopback(t *testing.T) {
 		})
 	}()
 	ip(t, "-n", name, "link", "set", "lo", "up")
-	if got := (<-again)[w.Key]; got != placed {
-		t.Errorf("told again is %+v, want %+v", got, placed)
+	if got := (<-again)[w.Key]; got == nil || *got.Place != want {
+		t.Errorf("told again is %+v, want a place %+v", got, want)
+	}
+	if !placed.Place.Unready {
+		t.Error("what was told before was changed")
 	}
 	if len(r.Problems()) != 0 {
 		t.Errorf("problems stay: %v", r.Problems())

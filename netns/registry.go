@@ -127,6 +127,10 @@ func (r *Registry) look(keys []model.WorkloadKey) map[model.WorkloadKey]*model.W
 func (r *Registry) watchLoopback(key model.WorkloadKey, p *placement, out map[model.WorkloadKey]*model.Workload) {
 	if !p.loopback && p.loopbackUp() {
 		p.loopback = true
+		ready, place := *p.workload, *p.workload.Place
+		place.Unready = false
+		ready.Place = &place
+		p.workload = &ready
 		out[key] = p.workload
 		r.log.Info("the workload's loopback is up", "workload", key)
 	}
@@ -216,6 +220,7 @@ func (r *Registry) place(key model.WorkloadKey, out map[model.WorkloadKey]*model
 		return err
 	}
 	placed := *w
+	f.place.Unready = !f.loopback
 	placed.Place = &f.place
 	r.placed[key] = &placement{workload: &placed, found: f.identity, loopback: f.loopback}
 	out[key] = &placed

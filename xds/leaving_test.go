@@ -8,6 +8,24 @@ import (
 	"sluice.io/sluice/xds/translate"
 )
 
+// TestEnvoyIsNotToldOfWhereItCannotListen: a thread of Envoy's that fails to bind in
+// another network namespace stays there, and gateways' listeners after it.
+func TestEnvoyIsNotToldOfWhereItCannotListen(t *testing.T) {
+	p := newPlan(translate.Options{})
+	key := model.WorkloadKey{Namespace: "shop", Name: "web"}
+	tell := func(unready bool) *change {
+		d := model.NewDelta()
+		d.Workloads[key] = &model.Workload{Key: key, Place: &model.Place{Cookie: 7, Mount: "/run/web-7", Unready: unready}}
+		return p.grow(d)
+	}
+	if c := tell(true); c.set[listeners]["/run/web-7"] != nil {
+		t.Error("it is told")
+	}
+	if c := tell(false); c.set[listeners]["/run/web-7"] == nil {
+		t.Error("it is not told when it can listen")
+	}
+}
+
 // TestEachRemovalHasAnIntervalOfItsOwn: a service that loses its route, gains it
 // and loses it again is served for a whole interval after the last loss, however
 // soon the next Retire comes.

@@ -32,7 +32,9 @@ func (p *plan) workloads(changed map[model.WorkloadKey]*model.Workload, c *chang
 		if old != nil {
 			touched[old.Place.Cookie] = true
 		}
-		if w == nil || w.Place == nil || w.Place.Mount == "" {
+		// Envoy must not be told of one where it cannot listen: the thread that
+		// fails to bind in another network namespace stays there (docs/decisions/0025).
+		if w == nil || w.Place == nil || w.Place.Mount == "" || w.Place.Unready {
 			if old != nil {
 				p.leaving.workloads[k] = true
 			}

@@ -105,11 +105,14 @@ $(CACHE)/bin/golangci-lint-$(GOLANGCI_VERSION):
 	GOBIN=$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	mv $(@D)/golangci-lint $@
 
-.PHONY: check
-check: deps deps-generate envoy build ## All that CI checks: generated files, lint, tests
+.PHONY: verify
+verify: deps deps-generate envoy build ## Check what is generated, and lint
 	$(MAKE) generate
 	@test -z "$$(git status --porcelain)" || { git status --short; git diff; echo "generated files differ from the committed ones: run 'make generate' and commit"; exit 1; }
 	$(MAKE) lint
+
+.PHONY: check
+check: verify ## All that CI checks: verify, and test
 	$(MAKE) test
 
 .PHONY: clean

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -16,51 +15,10 @@ import (
 	"sluice.io/sluice/model"
 )
 
-// span is a range of addresses of one family, from the first to the last.
-type span struct{ first, last netip.Addr }
-
-func (s span) contains(a netip.Addr) bool {
-	return s.first.BitLen() == a.BitLen() && s.first.Compare(a) <= 0 && a.Compare(s.last) <= 0
-}
-
-func (s span) overlaps(t span) bool {
-	return s.contains(t.first) || s.contains(t.last) || t.contains(s.first)
-}
-
-// parseRange reads an address, a prefix, or a range.
-func parseRange(text string) (span, error) {
-	if first, last, ok := strings.Cut(text, "-"); ok {
-		a, errA := netip.ParseAddr(first)
-		b, errB := netip.ParseAddr(last)
-		if errA != nil || errB != nil || a.BitLen() != b.BitLen() {
-			return span{}, fmt.Errorf("%q is no range of addresses", text)
-		}
-		return span{a, b}, nil
-	}
-	if p, err := netip.ParsePrefix(text); err == nil {
-		return span{p.Masked().Addr(), lastOf(p)}, nil
-	}
-	a, err := netip.ParseAddr(text)
-	if err != nil {
-		return span{}, fmt.Errorf("%q is no address, prefix or range", text)
-	}
-	return span{a, a}, nil
-}
-
-// lastOf is the last address of a prefix.
-func lastOf(p netip.Prefix) netip.Addr {
-	bytes := p.Masked().Addr().AsSlice()
-	for bit := p.Bits(); bit < len(bytes)*8; bit++ {
-		bytes[bit/8] |= 1 << (7 - bit%8)
-	}
-	a, _ := netip.AddrFromSlice(bytes) // of a length that it has
-	return a
-}
-
 // pool is an AddressPool.
 type pool struct {
 	obj      *v1alpha1.AddressPool
-	spans    []span
+	spans    []v1alpha1.AddressSpan
 	overlaps string // the older pool that has some of the addresses
 }
 
@@ -96,7 +54,7 @@ func (p *pools) change(name string, obj *v1alpha1.AddressPool) {
 	for i, q := range p.order {
 		q.overlaps = ""
 		for _, older := range p.order[:i] {
-			if slices.ContainsFunc(q.spans, func(s span) bool { return slices.ContainsFunc(older.spans, s.overlaps) }) {
+			if slices.ContainsFunc(q.spans, func(s v1alpha1.AddressSpan) bool { return slices.ContainsFunc(older.spans, s.Overlaps) }) {
 				q.overlaps = older.obj.Name
 				break
 			}
@@ -107,7 +65,7 @@ func (p *pools) change(name string, obj *v1alpha1.AddressPool) {
 func (p *pools) add(obj *v1alpha1.AddressPool) {
 	q := &pool{obj: obj}
 	for _, text := range obj.Spec.Addresses {
-		s, err := parseRange(string(text))
+		s, err := text.Span()
 		if err != nil {
 			p.log.Warn("an address of a pool is not understood", "pool", obj.Name, "err", err)
 			continue
@@ -137,7 +95,7 @@ func (p *pools) assign(a netip.Addr, gw model.GatewayKey) {
 // owner is the pool that has an address.
 func (p *pools) owner(a netip.Addr) *pool {
 	for _, q := range p.order {
-		if slices.ContainsFunc(q.spans, func(s span) bool { return s.contains(a) }) {
+		if slices.ContainsFunc(q.spans, func(s v1alpha1.AddressSpan) bool { return s.Contains(a) }) {
 			return q
 		}
 	}
@@ -172,10 +130,10 @@ func (p *pools) get(gw model.GatewayKey, asked []netip.Addr) []netip.Addr {
 func (p *pools) free(is4 bool) (netip.Addr, bool) {
 	for _, q := range p.order {
 		for _, s := range q.spans {
-			if s.first.Is4() != is4 {
+			if s.First.Is4() != is4 {
 				continue
 			}
-			for a := s.first; a.IsValid() && s.contains(a); a = a.Next() {
+			for a := s.First; a.IsValid() && s.Contains(a); a = a.Next() {
 				if _, taken := p.user[a]; !taken && p.owner(a) == q {
 					return a, true
 				}
@@ -233,7 +191,7 @@ func (p *pools) conditions(q *pool) []model.Condition {
 
 func (p *pools) hasFree(q *pool) bool {
 	for _, s := range q.spans {
-		for a := s.first; a.IsValid() && s.contains(a); a = a.Next() {
+		for a := s.First; a.IsValid() && s.Contains(a); a = a.Next() {
 			if _, taken := p.user[a]; !taken && p.owner(a) == q {
 				return true
 			}

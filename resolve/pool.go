@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
@@ -15,23 +14,16 @@ import (
 // controller that would assign, what may be.
 type pool struct {
 	origin   model.Origin
-	ranges   []addressRange
+	spans    []v1alpha1.AddressSpan
 	assigned map[netip.Addr]string // address -> node
-}
-
-// addressRange is from the first to the last address.
-type addressRange struct{ first, last netip.Addr }
-
-func (r addressRange) holds(a netip.Addr) bool {
-	return a.Is4() == r.first.Is4() && r.first.Compare(a) <= 0 && a.Compare(r.last) <= 0
 }
 
 func parsePool(o *v1alpha1.AddressPool, obj *source.Object) *pool {
 	p := &pool{origin: obj.Origin, assigned: map[netip.Addr]string{}}
 	if obj.Origin.File != "" {
 		for _, text := range o.Spec.Addresses {
-			if r, ok := parseRange(string(text)); ok {
-				p.ranges = append(p.ranges, r)
+			if s, err := text.Span(); err == nil { // the CRD's rules have seen to it
+				p.spans = append(p.spans, s)
 			}
 		}
 		return p
@@ -42,31 +34,6 @@ func parsePool(o *v1alpha1.AddressPool, obj *source.Object) *pool {
 		}
 	}
 	return p
-}
-
-// parseRange reads an address, a prefix, or a range from one to another.
-func parseRange(text string) (addressRange, bool) {
-	if prefix, err := netip.ParsePrefix(text); err == nil {
-		prefix = prefix.Masked()
-		return addressRange{prefix.Addr(), lastOf(prefix)}, true
-	}
-	from, to, two := strings.Cut(text, "-")
-	if !two {
-		to = from
-	}
-	first, err1 := netip.ParseAddr(strings.TrimSpace(from))
-	last, err2 := netip.ParseAddr(strings.TrimSpace(to))
-	return addressRange{first, last}, err1 == nil && err2 == nil
-}
-
-// lastOf is the last address of a masked prefix.
-func lastOf(p netip.Prefix) netip.Addr {
-	raw := p.Addr().AsSlice()
-	for bit := p.Bits(); bit < len(raw)*8; bit++ {
-		raw[bit/8] |= 1 << (7 - bit%8)
-	}
-	last, _ := netip.AddrFromSlice(raw)
-	return last
 }
 
 // ingestPool marks the addresses for which the pool says something else now.
@@ -87,7 +54,7 @@ func (u *round) touchPool(p *pool) {
 	for a := range p.assigned {
 		u.announce.add(a)
 	}
-	if len(p.ranges) > 0 {
+	if len(p.spans) > 0 {
 		for a := range u.askedFor {
 			u.announce.add(a)
 		}
@@ -128,7 +95,7 @@ func (r *Resolver) announcement(a netip.Addr) *model.Announcement {
 	for _, n := range slices.Sorted(maps.Keys(r.pools)) {
 		p := r.pools[n]
 		node, assigned := p.assigned[a]
-		here := r.askedFor[a] > 0 && slices.ContainsFunc(p.ranges, func(r addressRange) bool { return r.holds(a) })
+		here := r.askedFor[a] > 0 && slices.ContainsFunc(p.spans, func(s v1alpha1.AddressSpan) bool { return s.Contains(a) })
 		if assigned && node != "" || here {
 			return &model.Announcement{Addr: a, Node: node, Origin: p.origin}
 		}

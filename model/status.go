@@ -1,5 +1,7 @@
 package model
 
+import "net/netip"
+
 // Condition is one statement about an object, as in the Kubernetes API.
 type Condition struct {
 	Type    string `json:"type"`
@@ -40,6 +42,10 @@ type Status struct {
 	Conditions []Condition `json:"conditions,omitempty"`
 	// Listeners are those of a Gateway or ListenerSet, in order.
 	Listeners []ListenerStatus `json:"listeners,omitempty"`
+	// Gateway is that of a ListenerSet, or the Gateway itself.
+	Gateway GatewayKey `json:"-"`
+	// Addresses are a Gateway's, as clients dial them.
+	Addresses []netip.Addr `json:"-"`
 	// AttachedListenerSets counts those of a Gateway.
 	AttachedListenerSets int32 `json:"attachedListenerSets,omitempty"`
 	// Features are those that a GatewayClass's controller supports.
@@ -49,6 +55,14 @@ type Status struct {
 // ListenerStatus is what Sluice says of one listener.
 type ListenerStatus struct {
 	Name string `json:"name"`
+	// Port, Protocol and Hostname are the listener's own, as they were given;
+	// Hostname is a domain as in [HostKey]. Origin is the listener's.
+	Port     uint16 `json:"-"`
+	Protocol string `json:"-"`
+	Hostname string `json:"-"`
+	Origin   Origin `json:"-"`
+	// Chain is that of the listener in its [GatewayPort]. HTTP listeners share one.
+	Chain string `json:"-"`
 	// Kinds are the kinds of routes that may attach, of the Gateway API's group.
 	Kinds          []string    `json:"kinds"`
 	AttachedRoutes int32       `json:"attachedRoutes"`

@@ -22,7 +22,10 @@ func (r *Resolver) gatewayStatus(n name) *model.Status {
 		wrong := finding{reason: string(gatewayv1.GatewayReasonPending), message: fmt.Sprintf("there is no GatewayClass %q with controllerName %s", g.spec.GatewayClassName, ControllerName)}
 		return &model.Status{Origin: g.obj.Origin, Conditions: []model.Condition{wrong.condition(conditionAccepted, false)}}
 	}
-	st := &model.Status{Origin: f.origin, Listeners: r.listenerStatuses(f, f.parents[0]), AttachedListenerSets: f.attached}
+	st := &model.Status{
+		Origin: f.origin, Listeners: r.listenerStatuses(f, f.parents[0]), AttachedListenerSets: f.attached,
+		Gateway: f.key(), Addresses: f.reach.addresses,
+	}
 	accepted := f.accepted()
 	st.Conditions = []model.Condition{accepted, r.programmed(f, accepted), f.resolvedRefs()}
 	if f.insecure {
@@ -30,6 +33,10 @@ func (r *Resolver) gatewayStatus(n name) *model.Status {
 		st.Conditions = append(st.Conditions, warn.condition(conditionInsecureFrontend, true))
 	}
 	return st
+}
+
+func (f *frame) key() model.GatewayKey {
+	return model.GatewayKey{Namespace: f.gateway.name.namespace, Name: f.gateway.name.name}
 }
 
 func (f *frame) accepted() model.Condition {
@@ -109,7 +116,7 @@ func (r *Resolver) listenerSetStatus(n name) *model.Status {
 	}
 	accepted := p.accepted(f)
 	return &model.Status{
-		Origin: p.origin, Listeners: r.listenerStatuses(f, p),
+		Origin: p.origin, Listeners: r.listenerStatuses(f, p), Gateway: f.key(),
 		Conditions: []model.Condition{accepted, r.setProgrammed(f, accepted)},
 	}
 }
@@ -149,7 +156,10 @@ func (r *Resolver) setProgrammed(f *frame, accepted model.Condition) model.Condi
 func (r *Resolver) listenerStatuses(f *frame, p *parentFrame) []model.ListenerStatus {
 	out := make([]model.ListenerStatus, len(p.listeners))
 	for i, l := range p.listeners {
-		out[i] = model.ListenerStatus{Name: l.name, Kinds: l.kinds, AttachedRoutes: r.attachedTo(l.listenerKey), Conditions: r.listenerConditions(f, l)}
+		out[i] = model.ListenerStatus{
+			Name: l.name, Port: l.port, Protocol: string(l.protocol), Hostname: l.domain, Origin: l.origin, Chain: l.chain(),
+			Kinds: l.kinds, AttachedRoutes: r.attachedTo(l.listenerKey), Conditions: r.listenerConditions(f, l),
+		}
 	}
 	return out
 }

@@ -43,7 +43,7 @@ func (a *Agent) routes() http.Handler {
 		reply(w, a.status(), nil)
 	})
 	mux.HandleFunc("GET /v1/mesh", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, NewDocument(a.state.mesh(), a.state.workloads()), nil)
+		reply(w, NewDocument(a.state.mesh(), a.state.workloads(), a.state.said()), nil)
 	})
 	mux.HandleFunc("GET /v1/maps", func(w http.ResponseWriter, _ *http.Request) {
 		dump, err := a.kernel.Dump()

@@ -51,6 +51,13 @@ func (s *state) workloads() map[model.WorkloadKey]*model.Workload {
 	return all
 }
 
+// said returns all statuses.
+func (s *state) said() map[model.ObjectRef]*model.Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.statuses)
+}
+
 func (s *state) declare(w map[model.WorkloadKey]*model.Workload) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

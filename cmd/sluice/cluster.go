@@ -132,7 +132,7 @@ func (r *reach) document(cmd *cobra.Command) (*agent.Document, error) {
 			return nil, err
 		}
 		printClusterProblems(cmd.ErrOrStderr(), s.problems)
-		doc := agent.NewDocument(s.mesh, s.mesh.Workloads)
+		doc := agent.NewDocument(s.mesh, s.mesh.Workloads, s.result.Statuses)
 		doc.Everywhere = true
 		return doc, nil
 	}

@@ -24,12 +24,13 @@ func getCommand() *cobra.Command {
 			if len(args) == 0 {
 				return nil
 			}
-			return fmt.Errorf("there is no kind %q: get services, routes, workloads or maps", args[0])
+			return fmt.Errorf("there is no kind %q: get services, gateways, routes, workloads or maps", args[0])
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
 		getMesh("services", "svc", "Services as clients see them, and who handles their connections", printServices),
+		getMesh("gateways", "gw", "Gateways with their listeners, and whether they are served", printGatewayList),
 		getMesh("routes", "", "Routes in the order in which they are tried", printRoutes),
 		getMesh("workloads", "", "Workloads of this node, and where they were found", printWorkloads),
 		getMaps(),
@@ -68,20 +69,50 @@ func part(name string, doc *agent.Document) any {
 	switch name {
 	case "workloads":
 		return doc.Workloads
+	case "gateways":
+		return doc.Gateways
 	case "routes":
-		routed := []*model.Frontend{}
-		for _, f := range doc.Frontends {
-			if f.HTTP != nil || f.L4.Origin.Object != f.Origin.Object {
-				routed = append(routed, f)
-			}
-		}
-		return routed
+		return routesOf(doc)
 	}
 	return struct {
 		Frontends []*model.Frontend  `json:"frontends"`
 		Backends  []*model.Backend   `json:"backends"`
 		Endpoints []*model.Endpoints `json:"endpoints"`
 	}{doc.Frontends, doc.Backends, doc.Endpoints}
+}
+
+// routed is what has routes.
+type routed struct {
+	// Frontends are services.
+	Frontends []*model.Frontend `json:"frontends"`
+	// Hosts are Gateways' host names, and Ports what of Gateways is routed by
+	// connection.
+	Hosts []*model.Host        `json:"hosts"`
+	Ports []*model.GatewayPort `json:"ports"`
+}
+
+func routesOf(doc *agent.Document) routed {
+	r := routed{Frontends: []*model.Frontend{}, Hosts: []*model.Host{}, Ports: []*model.GatewayPort{}}
+	for _, f := range doc.Frontends {
+		if f.HTTP != nil || f.L4.Origin.Object != f.Origin.Object {
+			r.Frontends = append(r.Frontends, f)
+		}
+	}
+	served := map[model.PortKey]bool{}
+	for _, p := range doc.Ports {
+		served[p.Key] = true
+	}
+	for _, h := range doc.Hosts {
+		if h.HTTP != nil && served[h.Key.Port] {
+			r.Hosts = append(r.Hosts, h)
+		}
+	}
+	for _, p := range doc.Ports {
+		if p.Datagrams != nil || slices.ContainsFunc(p.Chains, func(c model.Chain) bool { return c.L4 != nil }) {
+			r.Ports = append(r.Ports, p)
+		}
+	}
+	return r
 }
 
 func printServices(w io.Writer, doc *agent.Document) {
@@ -130,12 +161,24 @@ func reachable(f *model.Frontend, endpoints map[model.BackendKey]int) int {
 }
 
 func printRoutes(w io.Writer, doc *agent.Document) {
+	all := routesOf(doc)
+	if len(all.Frontends) > 0 || len(all.Hosts)+len(all.Ports) == 0 {
+		printServiceRoutes(w, all.Frontends)
+	}
+	if len(all.Hosts)+len(all.Ports) == 0 {
+		return
+	}
+	if len(all.Frontends) > 0 {
+		fmt.Fprintln(w)
+	}
+	printGatewayRoutes(w, all)
+}
+
+func printServiceRoutes(w io.Writer, frontends []*model.Frontend) {
 	c := newColumns(w, "SERVICE", "ORDER", "MATCH", "BACKENDS", "RULE", "WHERE")
-	for _, f := range doc.Frontends {
-		if f.L4 != nil && f.L4.Origin.Object != f.Origin.Object {
-			c.row(f.Key.String(), "", "every connection", backends(f.L4.Backends), ruleName(f.L4.Origin), f.L4.Origin.Position())
-		}
+	for _, f := range frontends {
 		if f.HTTP == nil {
+			c.row(f.Key.String(), "", "every connection", backends(f.L4.Backends), ruleName(f.L4.Origin), f.L4.Origin.Position())
 			continue
 		}
 		for i, e := range f.HTTP.Entries {

@@ -12,7 +12,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"sluice.io/sluice/agent"
-	"sluice.io/sluice/model"
 	"sluice.io/sluice/redirect"
 )
 
@@ -83,7 +82,7 @@ func tables(t *testing.T) (printed []txtar.File) {
 		t.Fatal(err)
 	}
 	place(mesh, agent.Paths{RunDir: "/run/sluice"})
-	doc := agent.NewDocument(mesh, mesh.Workloads)
+	doc := agent.NewDocument(mesh, mesh.Workloads, result.Statuses)
 	status := &agent.Status{Ready: true, Source: "mesh", Cgroup: "/sys/fs/cgroup", Attached: true, Problems: problems}
 	status.Objects = sortedStatuses(result.Statuses)
 	show := func(name string, table func(io.Writer)) {
@@ -94,6 +93,9 @@ func tables(t *testing.T) (printed []txtar.File) {
 	show("status", func(w io.Writer) { printStatus(w, status, false) })
 	show("get services", func(w io.Writer) { printServices(w, doc) })
 	show("get routes", func(w io.Writer) { printRoutes(w, doc) })
+	if len(doc.Gateways) > 0 {
+		show("get gateways", func(w io.Writer) { printGatewayList(w, doc) })
+	}
 	show("get workloads", func(w io.Writer) { printWorkloads(w, doc) })
 	show("get maps", func(w io.Writer) { printMaps(w, redirect.Plan(mesh)) })
 	return printed
@@ -107,23 +109,23 @@ func TestPartsAreWholeObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	unpack(t, archive)
-	mesh, _, _, err := loadFolder("mesh")
+	mesh, result, _, err := loadFolder("mesh")
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc := agent.NewDocument(mesh, mesh.Workloads)
+	doc := agent.NewDocument(mesh, mesh.Workloads, result.Statuses)
 	var b strings.Builder
 	if err := output("yaml").print(&b, part("routes", doc), nil); err != nil {
 		t.Fatal(err)
 	}
-	var back []*model.Frontend
+	var back routed
 	if err := yaml.UnmarshalStrict([]byte(b.String()), &back); err != nil {
 		t.Fatal(err)
 	}
-	if len(back) == 0 {
+	if len(back.Frontends) == 0 {
 		t.Fatal("no routes are shown")
 	}
-	for _, f := range back {
+	for _, f := range back.Frontends {
 		if f.HTTP == nil && f.L4 == nil {
 			t.Errorf("%s has no rules", f.Key)
 		}

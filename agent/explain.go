@@ -14,7 +14,7 @@ import (
 func (a *Agent) explain(q explain.Query) (*explain.Answer, error) {
 	mesh := a.state.mesh()
 	mesh.Workloads = a.state.workloads()
-	answer, err := explain.Explain(mesh, q)
+	answer, err := explain.Explain(mesh, a.state.said(), q)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +84,13 @@ func objects(answer *explain.Answer) map[model.ObjectRef]bool {
 	add(answer.Client.Origin)
 	if answer.Target != nil {
 		add(&answer.Target.Origin)
+	}
+	if in := answer.Entrance; in != nil {
+		add(&in.Origin)
+		add(in.At)
+	}
+	for i := range answer.LeftOut {
+		add(&answer.LeftOut[i].Route)
 	}
 	if answer.Rule != nil {
 		add(&answer.Rule.Origin)

@@ -46,27 +46,17 @@ func listenerName(g *gateways.Gateway, l *gateways.Listener) string {
 	return l.Of.Namespace + "/" + l.Of.Name + "/" + l.Name
 }
 
-// programmed says whether something is served, and if not, why.
-func programmed(conditions []model.Condition) (served, why string) {
-	var bad *model.Condition
-	for i, c := range conditions {
-		switch {
-		case c.Type == "Programmed" && c.Status:
-			served = "yes"
-		case c.Type == "Programmed":
-			served = "no"
-		}
-		if c.Troubling() && (bad == nil || bad.Type == "Programmed") {
-			bad = &conditions[i]
-		}
-	}
-	if served == "" {
-		served = "no"
+// programmed says whether something is served, and what is wrong with it.
+func programmed(conditions []model.Condition) (answer, why string) {
+	answer = "no"
+	served, bad := gateways.Programmed(conditions)
+	if served {
+		answer = "yes"
 	}
 	if bad != nil {
 		why = bad.Reason + ": " + bad.Message
 	}
-	return served, why
+	return answer, why
 }
 
 // addressesText is where a listener is dialled: what of the Gateway's addresses

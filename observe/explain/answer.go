@@ -1,6 +1,9 @@
 package explain
 
-import "sluice.io/sluice/model"
+import (
+	"sluice.io/sluice/model"
+	"sluice.io/sluice/observe/gateways"
+)
 
 // Handler is who takes care of a connection.
 type Handler string
@@ -29,6 +32,8 @@ const (
 	Refused Verdict = "refused"
 	// Answered requests get their response from Envoy.
 	Answered Verdict = "answered"
+	// Closed connections are taken in and closed; datagrams are dropped.
+	Closed Verdict = "closed"
 )
 
 // Answer explains a [Query]. Its JSON form is stable: fields may be added.
@@ -37,6 +42,8 @@ type Answer struct {
 	Client Client `json:"client"`
 	// Target is the service port that was dialled; nil when it is none.
 	Target *Target `json:"target,omitempty"`
+	// Entrance is the part of a Gateway that a client outside comes in by.
+	Entrance *Entrance `json:"entrance,omitempty"`
 	// Handler takes care of the connection, and Why says why it does.
 	Handler Handler `json:"handler"`
 	Why     string  `json:"why"`
@@ -49,13 +56,17 @@ type Answer struct {
 	// Backends share the traffic.
 	Backends []Backend `json:"backends,omitempty"`
 	Outcome  Outcome   `json:"outcome"`
+	// LeftOut are routes that name the Gateway and do not take part in it as they
+	// ask to; MoreLeftOut counts those that are not listed.
+	LeftOut     []gateways.Refusal `json:"leftOut,omitempty"`
+	MoreLeftOut int                `json:"moreLeftOut,omitempty"`
 	// Notes are further things worth knowing.
 	Notes []string `json:"notes,omitempty"`
 }
 
 // Client is who connects.
 type Client struct {
-	Key    model.WorkloadKey `json:"key"`
+	Key    model.WorkloadKey `json:"key,omitzero"`
 	Meshed bool              `json:"meshed"`
 	// Place is the network namespace or cgroup that tells its sockets.
 	Place  string        `json:"place,omitempty"`
@@ -69,6 +80,25 @@ type Target struct {
 	VIPs        []string          `json:"vips,omitempty"`
 	AppProtocol model.AppProtocol `json:"appProtocol,omitempty"`
 	Origin      model.Origin      `json:"origin"`
+}
+
+// Entrance is where a client outside comes in. What is not known, because the
+// connection does not get so far, is empty.
+type Entrance struct {
+	Gateway   model.GatewayKey `json:"gateway"`
+	Origin    model.Origin     `json:"origin"`
+	Port      uint16           `json:"port"`
+	Protocol  model.Protocol   `json:"protocol"`
+	Addresses []string         `json:"addresses,omitempty"`
+	// Chain takes the connection, by its server name where there is TLS.
+	Chain      string `json:"chain,omitempty"`
+	ServerName string `json:"serverName,omitempty"`
+	// TLS says what becomes of it, in words.
+	TLS string `json:"tls,omitempty"`
+	// Listener is whose the chain or the host is, and Domain the host's.
+	Listener string        `json:"listener,omitempty"`
+	At       *model.Origin `json:"at,omitempty"`
+	Domain   string        `json:"domain,omitempty"`
 }
 
 // Rule is the rule that takes the traffic.
@@ -101,6 +131,8 @@ type Backend struct {
 	Endpoints []string `json:"endpoints,omitempty"`
 	// Filters apply to this backend's share, in words.
 	Filters []string `json:"filters,omitempty"`
+	// TLS is how a gateway speaks TLS to the backend, in words.
+	TLS string `json:"tls,omitempty"`
 	// Outcome is what happens to this share.
 	Outcome Outcome `json:"outcome"`
 }

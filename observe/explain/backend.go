@@ -2,10 +2,14 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"sluice.io/sluice/model"
 )
+
+// gatewayFamily is that of the endpoints of a gateway: IPv4 where there are any.
+const gatewayFamily = -1
 
 // backend describes a share: 4 or 6 leaves only endpoints of that IP family.
 func (e *explainer) backend(w model.WeightedBackend, family int) Backend {
@@ -13,7 +17,11 @@ func (e *explainer) backend(w model.WeightedBackend, family int) Backend {
 	if w.Invalid != "" {
 		return b
 	}
+	b.TLS = secured(e.policy(w.Backend))
 	if eps := e.mesh.Endpoints[w.Backend]; eps != nil {
+		if family == gatewayFamily {
+			family = preferred(eps.Endpoints)
+		}
 		for _, ep := range eps.Endpoints {
 			if family == 0 || (family == 4) == ep.Addr.Addr().Is4() {
 				b.Endpoints = append(b.Endpoints, ep.Addr.String())
@@ -21,6 +29,54 @@ func (e *explainer) backend(w model.WeightedBackend, family int) Backend {
 		}
 	}
 	return b
+}
+
+// preferred is the family of the endpoints that a gateway sends to.
+func preferred(all []model.Endpoint) int {
+	if slices.ContainsFunc(all, func(ep model.Endpoint) bool { return ep.Addr.Addr().Is4() }) {
+		return 4
+	}
+	return 6
+}
+
+// policy is how a gateway speaks TLS to a backend; nil for plain text, and for
+// clients of the mesh.
+func (e *explainer) policy(k model.BackendKey) *model.BackendTLS {
+	if b := e.mesh.Backends[k]; e.outside && b != nil {
+		return b.TLS
+	}
+	return nil
+}
+
+// secured says how a backend is spoken to.
+func secured(t *model.BackendTLS) string {
+	switch {
+	case t == nil:
+		return ""
+	case t.Invalid != "":
+		return fmt.Sprintf("by %s, which cannot be followed: %s", t.Origin, t.Invalid)
+	}
+	authority := "the system's authorities"
+	if len(t.Bundles) > 0 {
+		authority = objectNames(t.Bundles)
+	}
+	name := t.ServerName
+	if len(t.Names) > 0 {
+		var names []string
+		for _, n := range t.Names {
+			names = append(names, n.Value)
+		}
+		name = "one of " + strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("over TLS to %s, whose certificate must be for %s by %s: %s", t.ServerName, name, authority, t.Origin)
+}
+
+func objectNames(refs []model.ObjectRef) string {
+	names := make([]string, len(refs))
+	for i, r := range refs {
+		names[i] = r.String()
+	}
+	return strings.Join(names, ", ")
 }
 
 // family is the IP family of the endpoints that can be reached: that of the
@@ -48,7 +104,7 @@ func (e *explainer) family(f *model.Frontend) int {
 }
 
 func familyNote(family int) string {
-	if family == 0 {
+	if family == 0 || family == gatewayFamily {
 		return ""
 	}
 	return fmt.Sprintf(" with an IPv%d address", family)

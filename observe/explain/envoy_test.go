@@ -48,7 +48,7 @@ func compare(t *testing.T, rnd *rand.Rand, mesh *model.Mesh, conn net.Conn) {
 	for range 300 {
 		q := randomRequest(rnd)
 		want := ""
-		a, err := explain.Explain(mesh, q)
+		a, err := explain.Explain(mesh, nil, q)
 		if err != nil {
 			t.Fatal(err)
 		}

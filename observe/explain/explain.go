@@ -2,6 +2,7 @@ package explain
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,9 +10,16 @@ import (
 	"sluice.io/sluice/model"
 )
 
-// Explain answers a query about a mesh. It fails only when the query makes no
-// sense; a destination that nobody knows is an answer.
-func Explain(m *model.Mesh, q Query) (*Answer, error) {
+// Explain answers a query about a mesh, whose statuses tell what of Gateways is
+// not served. It fails only when the query makes no sense; a destination that
+// nobody knows is an answer.
+func Explain(m *model.Mesh, statuses map[model.ObjectRef]*model.Status, q Query) (*Answer, error) {
+	if q.From == (model.WorkloadKey{}) {
+		return fromOutside(m, statuses, q)
+	}
+	if q.Gateway != (model.GatewayKey{}) {
+		return nil, errors.New("a client in the mesh dials services: for a Gateway, leave the client out, or leave the Gateway out")
+	}
 	d, err := q.destination()
 	if err != nil {
 		return nil, err
@@ -38,6 +46,8 @@ type explainer struct {
 	query  Query
 	to     destination
 	answer *Answer
+	// outside tells that a Gateway is dialled: its backends may have TLS.
+	outside bool
 }
 
 func (e *explainer) note(format string, args ...any) {
@@ -104,29 +114,33 @@ func (e *explainer) kernel(f *model.Frontend) {
 
 // envoy explains an HTTP frontend.
 func (e *explainer) envoy(f *model.Frontend) {
+	e.answer.Handler, e.answer.Why = HandlerEnvoy, f.Why
+	e.route(f.HTTP, newRequest(e.query, e.to), func() int { return e.family(f) })
+}
+
+// route finds the rule that takes a request.
+func (e *explainer) route(routing *model.HTTPRouting, r *request, family func() int) {
 	a := e.answer
-	a.Handler, a.Why = HandlerEnvoy, f.Why
 	if strings.Contains(e.query.Path, "#") {
 		a.Outcome = failure(false, 400, "", "a path must not have a fragment (#)")
 		return
 	}
-	r := newRequest(e.query, e.to)
 	if r.path != pathOnly(e.query.Path) {
 		e.note("Envoy normalizes the path to %s.", r.path)
 	}
-	i := slices.IndexFunc(f.HTTP.Entries, func(en model.HTTPEntry) bool {
+	i := slices.IndexFunc(routing.Entries, func(en model.HTTPEntry) bool {
 		why, _ := mismatch(en.Match, r)
 		return why == ""
 	})
 	if i < 0 {
-		e.passed(f.HTTP.Entries, r, false)
-		a.Outcome = failure(f.HTTP.GRPC, 404, "UNIMPLEMENTED", "no rule matches the request")
+		e.passed(routing.Entries, r, false)
+		a.Outcome = failure(routing.GRPC, 404, "UNIMPLEMENTED", "no rule matches the request")
 		return
 	}
-	e.passed(f.HTTP.Entries[:i], r, true)
-	entry := f.HTTP.Entries[i]
+	e.passed(routing.Entries[:i], r, true)
+	entry := routing.Entries[i]
 	a.Rule = &Rule{Origin: entry.Rule.Origin, Match: describe(entry.Match), Settings: settings(entry.Rule)}
-	e.outcome(entry, r, e.family(f))
+	e.outcome(entry, r, family())
 }
 
 func (e *explainer) outcome(entry model.HTTPEntry, r *request, family int) {
@@ -160,6 +174,9 @@ func (e *explainer) share(w model.WeightedBackend, b Backend, entry model.HTTPEn
 		if fl.Redirect != nil {
 			return e.redirect(fl.Redirect, entry.Match, r)
 		}
+	}
+	if t := e.policy(w.Backend); t != nil && t.Invalid != "" {
+		return failure(grpc, 503, "UNAVAILABLE", "nothing may be sent to the backend: "+t.Invalid)
 	}
 	if len(b.Endpoints) == 0 {
 		return failure(grpc, 503, "UNAVAILABLE", "no ready endpoint"+familyNote(family))

@@ -50,7 +50,7 @@ func golden(t *testing.T, path string) {
 			}
 			continue
 		}
-		got := ask(t, placed(objects), f.Name)
+		got := ask(t, objects, f.Name)
 		if !*update && !bytes.Equal(got, f.Data) {
 			t.Errorf("%s:\n--- got\n%s--- want\n%s", f.Name, got, f.Data)
 		}
@@ -64,8 +64,8 @@ func golden(t *testing.T, path string) {
 }
 
 // placed resolves objects, and finds all workloads but those named lost.
-func placed(objects resolvetest.Objects) *model.Mesh {
-	m, _ := resolvetest.Mesh(objects)
+func placed(objects resolvetest.Objects) (*model.Mesh, map[model.ObjectRef]*model.Status) {
+	m, statuses := resolvetest.Mesh(objects)
 	for k, w := range m.Workloads {
 		if k.Name != "lost" {
 			c := *w
@@ -73,13 +73,14 @@ func placed(objects resolvetest.Objects) *model.Mesh {
 			m.Workloads[k] = &c
 		}
 	}
-	return m
+	return m, statuses
 }
 
-func ask(t *testing.T, m *model.Mesh, section string) []byte {
+func ask(t *testing.T, objects resolvetest.Objects, section string) []byte {
 	t.Helper()
+	m, statuses := placed(objects)
 	q, asJSON := parseQuery(t, section)
-	a, err := explain.Explain(m, q)
+	a, err := explain.Explain(m, statuses, q)
 	if err != nil {
 		return []byte("error: " + err.Error() + "\n")
 	}
@@ -94,6 +95,7 @@ func ask(t *testing.T, m *model.Mesh, section string) []byte {
 }
 
 // parseQuery reads a section's name: FROM TO [flags], with a header as NAME:VALUE.
+// FROM is "outside" for a client outside.
 func parseQuery(t *testing.T, section string) (q explain.Query, asJSON bool) {
 	t.Helper()
 	section, asJSON = strings.CutPrefix(section, "json ")
@@ -101,13 +103,19 @@ func parseQuery(t *testing.T, section string) (q explain.Query, asJSON bool) {
 	if len(words) < 2 {
 		t.Fatalf("section %q: want FROM TO", section)
 	}
-	q.From.Namespace, q.From.Name, _ = strings.Cut(words[0], "/")
+	if words[0] != "outside" {
+		q.From.Namespace, q.From.Name, _ = strings.Cut(words[0], "/")
+	}
 	q.To = words[1]
 	fs := flag.NewFlagSet(section, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&q.Protocol, "protocol", "", "")
 	fs.StringVar(&q.Method, "method", "", "")
 	fs.StringVar(&q.Path, "path", "", "")
+	fs.Func("gateway", "", func(s string) error {
+		q.Gateway.Namespace, q.Gateway.Name, _ = strings.Cut(s, "/")
+		return nil
+	})
 	fs.Func("H", "", func(s string) error {
 		name, value, ok := strings.Cut(s, ":")
 		if !ok {

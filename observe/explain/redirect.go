@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"strconv"
@@ -19,7 +20,7 @@ func (e *explainer) redirect(r *model.Redirect, m model.HTTPMatch, rq *request) 
 }
 
 func location(r *model.Redirect, m model.HTTPMatch, rq *request) string {
-	scheme := "http"
+	scheme := cmp.Or(rq.scheme, "http")
 	if r.Scheme != "" {
 		scheme = r.Scheme
 	}
@@ -30,7 +31,7 @@ func location(r *model.Redirect, m model.HTTPMatch, rq *request) string {
 	switch {
 	case r.Port != 0:
 		port = strconv.Itoa(int(r.Port))
-	case r.Scheme == "https" && port == "80":
+	case r.Scheme == "https" && port == "80", r.Scheme == "http" && port == "443":
 		port = ""
 	}
 	if port != "" {

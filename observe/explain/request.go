@@ -2,6 +2,7 @@ package explain
 
 import (
 	"cmp"
+	"fmt"
 	"strings"
 
 	"sluice.io/sluice/model"
@@ -9,6 +10,7 @@ import (
 
 // request is a request as Envoy sees it when it chooses a route.
 type request struct {
+	scheme string // empty for http
 	method string
 	path   string // normalized, without the query
 	query  string // without the question mark
@@ -16,13 +18,13 @@ type request struct {
 }
 
 func newRequest(q Query, d destination) *request {
-	r := &request{method: cmp.Or(q.Method, "GET"), header: q.Headers}
+	r := &request{scheme: d.scheme, method: cmp.Or(q.Method, "GET"), header: q.Headers}
 	path, query, _ := strings.Cut(cmp.Or(q.Path, "/"), "?")
 	r.path, r.query = normalize(path), query
 	if len(r.values("host")) == 0 {
 		host := d.String()
-		if d.port == 80 {
-			host = strings.TrimSuffix(host, ":80")
+		if d.port == usualPort(d.scheme) {
+			host = strings.TrimSuffix(host, fmt.Sprintf(":%d", d.port))
 		}
 		r.header = append([]model.Header{{Name: "host", Value: host}}, r.header...)
 	}

@@ -12,9 +12,16 @@ import (
 func (a *Answer) Text() string {
 	t := &text{}
 	t.line("", "%s", a.headline())
-	t.line("client", "%s", a.Client.text())
+	if a.outside() {
+		t.line("client", "outside the mesh")
+	} else {
+		t.line("client", "%s", a.Client.text())
+	}
 	if a.Target != nil {
 		t.line("target", "%s", a.Target.text())
+	}
+	if a.Entrance != nil {
+		a.Entrance.text(t)
 	}
 	t.line("handled", "%s", a.handled())
 	if a.Rule != nil {
@@ -35,11 +42,21 @@ func (a *Answer) Text() string {
 	}
 	for i, b := range a.Backends {
 		t.line(first(i, "backends"), "%s", b.text())
+		if b.TLS != "" {
+			t.line("", "  %s", b.TLS)
+		}
 		for _, f := range b.Filters {
 			t.line("", "  %s", f)
 		}
 	}
 	t.line("outcome", "%s", a.Outcome.Text)
+	for i, l := range a.LeftOut {
+		t.line(first(i, "left out"), "%s, of %s", l.Route, l.Parent)
+		t.line("", "  %s: %s", l.Condition.Reason, l.Condition.Message)
+	}
+	if a.MoreLeftOut > 0 {
+		t.line("", "and %d more", a.MoreLeftOut)
+	}
 	for i, n := range a.Notes {
 		t.line(first(i, "note"), "%s", n)
 	}
@@ -79,10 +96,47 @@ func more(n, listed int) string {
 func (a *Answer) headline() string {
 	q := a.Query
 	s := fmt.Sprintf("%s -> %s over %s", q.From, q.To, strings.ToLower(cmp.Or(q.Protocol, "tcp")))
-	if a.Handler == HandlerEnvoy {
+	if a.outside() {
+		s = "outside -> " + q.To
+		if q.Gateway != (model.GatewayKey{}) {
+			s += fmt.Sprintf(" at Gateway %s", q.Gateway)
+		}
+	}
+	switch {
+	case a.outside() && a.Entrance != nil && a.Entrance.Domain != "":
+		if _, with, err := q.fromURL(); err == nil {
+			q = with
+		}
+		s += fmt.Sprintf(", %s %s", cmp.Or(q.Method, "GET"), cmp.Or(q.Path, "/"))
+	case a.outside():
+	case a.Handler == HandlerEnvoy:
 		s += fmt.Sprintf(", %s %s", cmp.Or(q.Method, "GET"), cmp.Or(q.Path, "/"))
 	}
 	return s
+}
+
+// outside tells that the client is not one of the mesh.
+func (a *Answer) outside() bool { return a.Query.From == (model.WorkloadKey{}) }
+
+func (e *Entrance) text(t *text) {
+	s := fmt.Sprintf("%s, port %d/%s", e.Origin, e.Port, strings.ToLower(string(e.Protocol)))
+	if len(e.Addresses) > 0 {
+		s += ", at " + strings.Join(e.Addresses, ", ")
+	}
+	t.line("gateway", "%s", s)
+	if e.Listener != "" {
+		s := e.Listener
+		if at := e.At.Position(); at != "" {
+			s += " (" + at + ")"
+		}
+		t.line("listener", "%s", s)
+	}
+	if e.ServerName != "" || e.TLS != "" {
+		t.line("tls", "%s", strings.TrimPrefix(strings.TrimSuffix(fmt.Sprintf("server name %s: %s", cmp.Or(e.ServerName, "none"), e.TLS), ": "), ": "))
+	}
+	if e.Domain != "" {
+		t.line("host", "%s", e.Domain)
+	}
 }
 
 func (c Client) text() string {

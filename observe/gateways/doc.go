@@ -85,6 +85,18 @@ func (l *Listener) Condition(kind string) *model.Condition { return find(l.Condi
 // Condition returns the Gateway's condition of a type; nil when nothing is said.
 func (g *Gateway) Condition(kind string) *model.Condition { return find(g.Conditions, kind) }
 
+// Programmed tells whether conditions say that something is served, and what they
+// say against it, the cause before what follows from it; nil for nothing.
+func Programmed(conditions []model.Condition) (served bool, why *model.Condition) {
+	for i, c := range conditions {
+		served = served || c.Type == "Programmed" && c.Status
+		if c.Troubling() && (why == nil || why.Type == "Programmed") {
+			why = &conditions[i]
+		}
+	}
+	return served, why
+}
+
 func find(all []model.Condition, kind string) *model.Condition {
 	for i := range all {
 		if all[i].Type == kind {

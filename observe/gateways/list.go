@@ -3,6 +3,7 @@ package gateways
 import (
 	"cmp"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -47,6 +48,9 @@ func List(m *model.Mesh, statuses map[model.ObjectRef]*model.Status) []*Gateway 
 		}
 	}
 	for _, st := range sorted {
+		if !strings.HasSuffix(st.Origin.Object.Kind, "Route") {
+			continue // policies have parents, too
+		}
 		for i := range st.Parents {
 			if k, ours := owner[st.Parents[i].Parent]; ours {
 				all[k].addRefusals(st, &st.Parents[i])
@@ -111,6 +115,44 @@ func (g *Gateway) Listener(k model.PortKey, chain, domain string) *Listener {
 		}
 	}
 	return best
+}
+
+// At returns the first listener of a port; nil when there is none.
+func (g *Gateway) At(port uint16, protocol model.Protocol) *Listener {
+	for i := range g.Listeners {
+		if l := &g.Listeners[i]; l.Port == port && l.Transport() == protocol {
+			return l
+		}
+	}
+	return nil
+}
+
+// AddressesOf are those at which a port is dialled; those of the Gateway for a
+// port that is not served.
+func (g *Gateway) AddressesOf(port uint16, protocol model.Protocol) []netip.Addr {
+	for _, p := range g.Ports {
+		if p.Port == port && p.Protocol == protocol {
+			return p.Addresses
+		}
+	}
+	return g.Addresses
+}
+
+// Concerns tells whether a route that is refused asked for a listener.
+func (r *Refusal) Concerns(l *Listener) bool {
+	return r.Parent == l.Of && (r.Section == "" || r.Section == l.Name) && (r.Port == 0 || r.Port == l.Port) && slices.Contains(routesOf[l.Protocol], r.Route.Object.Kind)
+}
+
+// routesOf are the kinds of routes that go with each protocol.
+var routesOf = map[string][]string{
+	"HTTP": {"HTTPRoute", "GRPCRoute"}, "HTTPS": {"HTTPRoute", "GRPCRoute"}, "TLS": {"TLSRoute"}, "TCP": {"TCPRoute"}, "UDP": {"UDPRoute"},
+}
+
+// Serves tells whether routes are attached for a host name on a port.
+func (g *Gateway) Serves(port uint16, host string) bool {
+	return slices.ContainsFunc(g.Listeners, func(l Listener) bool {
+		return l.Port == port && slices.ContainsFunc(l.Hosts, func(d string) bool { return Covers(d, host) })
+	})
 }
 
 // sound tells that the listener has something to serve with: others do not keep

@@ -197,7 +197,7 @@ func TestAGatewayGetsAServiceAndAddresses(t *testing.T) {
 	}
 	w.await("the Service with its address", func() bool {
 		svc := w.service("gw-" + w.class)
-		return svc != nil && len(svc.Status.LoadBalancer.Ingress) > 0
+		return svc != nil && len(svc.Status.LoadBalancer.Ingress) > 0 && targetsIn(svc) != nil
 	})
 	svc := w.service("gw-" + w.class)
 	if svc.Spec.Type != corev1.ServiceTypeLoadBalancer || *svc.Spec.LoadBalancerClass != poolClass || svc.Spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal ||
@@ -208,6 +208,9 @@ func TestAGatewayGetsAServiceAndAddresses(t *testing.T) {
 		t.Errorf("ingress %+v", i)
 	}
 	target := svc.Spec.Ports[0].TargetPort.IntVal
+	if c, want := targetsIn(svc), fmt.Sprintf("Gateway gw: 80/TCP=%d", target); c == nil || c.Message != want {
+		t.Errorf("the status says %+v, want %q", c, want)
+	}
 	if target < firstTarget || target > lastTarget {
 		t.Errorf("target port %d", target)
 	}
@@ -319,12 +322,19 @@ func TestAddressesOfALoadBalancer(t *testing.T) {
 	w.node("ghost1", "10.9.0.1")
 	w.gateway("gw", "")
 	w.run()
-	w.await("the Service", func() bool { return w.service("gw-"+w.class) != nil })
+	w.await("the Service", func() bool { return targetsIn(w.service("gw-"+w.class)) != nil })
 	if svc := w.service("gw-" + w.class); svc.Spec.LoadBalancerClass != nil || svc.Spec.Ports[0].NodePort == 0 {
 		t.Errorf("Service %+v", svc.Spec)
 	}
 	w.await("not programmed without an address", func() bool { return condition(w.readGateway("gw"), "Programmed") == "False AddressNotAssigned" })
 	w.Kube(t, "patch", "service", "-n", w.ns, "gw-"+w.class, "--subresource=status", "--type=merge", "-p", `{"status":{"loadBalancer":{"ingress":[{"ip":"198.51.100.7"},{"hostname":"lb.example.com"}]}}}`)
+	w.Kube(t, "patch", "service", "-n", w.ns, "gw-"+w.class, "--subresource=status", "--type=json", "-p",
+		`[{"op":"add","path":"/status/conditions/-","value":{"type":"example.com/Theirs","status":"True","reason":"Theirs","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}}]`)
+	w.Kube(t, "patch", "service", "-n", w.ns, "gw-"+w.class, "--subresource=status", "--type=json", "-p", `[{"op":"replace","path":"/status/conditions/0/message","value":"Gateway gw: 80/TCP=20000"}]`)
+	w.await("the status says what was allotted, and others' conditions stay", func() bool {
+		svc := w.service("gw-" + w.class)
+		return len(svc.Status.Conditions) == 2 && targetsIn(svc).Message == fmt.Sprintf("Gateway gw: 80/TCP=%d", svc.Spec.Ports[0].TargetPort.IntVal)
+	})
 	w.await("the load balancer's addresses", func() bool {
 		g := w.readGateway("gw")
 		return addressList(g) == "198.51.100.7 lb.example.com" && condition(g, "Programmed") == "True Programmed"

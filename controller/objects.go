@@ -200,8 +200,12 @@ func (o *objects) writeStatus(ctx context.Context, ref model.ObjectRef, want *ob
 	if err != nil {
 		return fmt.Errorf("encode the status of %s: %w", ref, err)
 	}
+	how := types.MergePatchType
+	if ref.Kind == kindService {
+		how = types.StrategicMergePatchType // others' conditions stay
+	}
 	_, err = o.client.Resource(want.resource).Namespace(ref.Namespace).
-		Patch(ctx, ref.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: manager}, "status")
+		Patch(ctx, ref.Name, how, body, metav1.PatchOptions{FieldManager: manager}, "status")
 	if err != nil {
 		return fmt.Errorf("write the status of %s: %w", ref, err)
 	}

@@ -3,7 +3,6 @@ package controller
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -41,9 +40,10 @@ func (t *term) takeService(ref model.ObjectRef, svc *corev1.Service) {
 		t.dirty[gatewayOf(svc)] = true
 		t.servicesOf.add(gatewayOf(svc), ref)
 	}
+	t.learnTargets(was, svc)
 	switch {
 	case svc != nil && svc.Labels[managedBy] == manager:
-		t.objects.see(ref, &state{digest: t.digestOf(svc), status: string(serviceStatus(svc.Status.LoadBalancer.Ingress))})
+		t.objects.see(ref, &state{digest: t.digestOf(svc), status: string(statusOf(svc))})
 	case was != nil && was.Labels[managedBy] == manager:
 		t.objects.see(ref, nil)
 	}
@@ -54,12 +54,12 @@ func gatewayOf(svc *corev1.Service) model.GatewayKey {
 }
 
 // digestOf tells what was applied to a Service, unless somebody has changed its
-// ports since. It learns which targets are in use.
+// ports since.
 func (t *term) digestOf(svc *corev1.Service) string {
 	gw := gatewayOf(svc)
 	for _, p := range svc.Spec.Ports {
 		k := model.PortKey{Gateway: gw, Port: uint16(p.Port), Protocol: model.Protocol(p.Protocol)}
-		if !t.ports.learn(k, uint16(p.TargetPort.IntVal)) {
+		if has, ok := t.ports.of[gw][k]; !ok || has != uint16(p.TargetPort.IntVal) {
 			return "changed"
 		}
 	}
@@ -183,20 +183,23 @@ func (t *term) reachable(k model.GatewayKey, g *gatewayv1.Gateway, name string, 
 	}
 	asked := askedFor(g)
 	want := t.service(g, name, ports, live, pooled, asked)
+	var ingress []corev1.LoadBalancerIngress // a load balancer's to write
+	var addresses []gatewayv1.GatewayStatusAddress
 	switch {
 	case pooled:
-		var addresses []gatewayv1.GatewayStatusAddress
 		assigned := t.pools.get(k, asked)
-		want.status = serviceStatus(ingressOf(assigned))
+		ingress = ingressOf(assigned)
 		for _, a := range assigned {
 			addresses = append(addresses, address(gatewayv1.IPAddressType, a.String()))
 		}
-		return want, addresses
 	case live != nil:
 		t.pools.release(k, nil)
-		return want, addressesOf(live)
+		addresses = addressesOf(live)
 	}
-	return want, nil
+	if live != nil {
+		want.status = serviceStatus(ingress, targetsSaid(g.Name, ports, live))
+	}
+	return want, addresses
 }
 
 // settle has a Gateway's objects made, and removes all others: those that were
@@ -259,22 +262,11 @@ func address(kind gatewayv1.AddressType, value string) gatewayv1.GatewayStatusAd
 // alone: connections reach the node that answers, with the client's address.
 func ingressOf(addrs []netip.Addr) []corev1.LoadBalancerIngress {
 	mode := corev1.LoadBalancerIPModeProxy
-	var all []corev1.LoadBalancerIngress
+	all := []corev1.LoadBalancerIngress{}
 	for _, a := range addrs {
 		all = append(all, corev1.LoadBalancerIngress{IP: a.String(), IPMode: &mode})
 	}
 	return all
-}
-
-func serviceStatus(ingress []corev1.LoadBalancerIngress) json.RawMessage {
-	if ingress == nil {
-		ingress = []corev1.LoadBalancerIngress{}
-	}
-	text, err := json.Marshal(map[string]any{"loadBalancer": map[string]any{"ingress": ingress}})
-	if err != nil {
-		return nil // strings: it cannot be
-	}
-	return text
 }
 
 // servicePort is a port of a Gateway's Service.

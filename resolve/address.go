@@ -5,11 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-
-	"sluice.io/sluice/model"
 )
 
 // readReach settles the addresses of a gateway: those that its controller wrote
@@ -80,42 +76,4 @@ func (u *round) assigned(r *reach, g *gateway, asked []string) {
 			r.unusable = notUsable("none of the addresses asked for is assigned: they are not in a pool, belong to others, or the load balancer does not give them")
 		}
 	}
-}
-
-// gatewayOf names the gateway for which a Service stands before the nodes.
-func gatewayOf(svc *corev1.Service) (name, bool) {
-	gw := svc.Labels[gatewayv1.GatewayNameLabelKey]
-	return name{svc.Namespace, gw}, gw != "" && svc.Spec.Type == corev1.ServiceTypeLoadBalancer
-}
-
-// targetsOf reads the ports at which such a Service dials the nodes. Whoever may
-// make Services must not get at other ports of the nodes by that, such as a
-// kubelet's: only those count that are set aside for it.
-func targetsOf(svc *corev1.Service) map[portKey]uint16 {
-	targets := map[portKey]uint16{}
-	for _, p := range svc.Spec.Ports {
-		k := portKey{uint16(p.Port), model.TCP}
-		if p.Protocol == corev1.ProtocolUDP {
-			k.protocol = model.UDP
-		}
-		if n := p.TargetPort.IntVal; p.TargetPort.Type == intstr.Int && n >= model.FirstTarget && n <= model.LastTarget {
-			targets[k] = uint16(n)
-		}
-	}
-	return targets
-}
-
-// target returns the port at which a load balancer dials the nodes for a
-// gateway's port; zero when there is none.
-func (r *Resolver) target(k model.PortKey) uint16 {
-	var first *service
-	for n := range r.balancers[name{k.Gateway.Namespace, k.Gateway.Name}] {
-		if s := r.services[n]; first == nil || s.compare(first.seniority) < 0 {
-			first = s
-		}
-	}
-	if first == nil {
-		return 0
-	}
-	return first.targets[portKey{k.Port, k.Protocol}]
 }

@@ -96,6 +96,7 @@ func (u *round) updateGateways() {
 		before := u.frames[n]
 		after := u.makeFrame(n)
 		u.portsTouched.add(n)
+		u.claimsTouched.add(n)
 		u.report.add(n.ref(kindGateway))
 		if before == nil && after == nil {
 			continue
@@ -106,7 +107,6 @@ func (u *round) updateGateways() {
 			u.frames[n] = after
 		}
 		u.ask(before, after)
-		u.replacePortClaims(n, before, after)
 		u.replaceParents(before, after)
 		u.touchHosts(before, after)
 	}

@@ -97,6 +97,7 @@ func (u *round) balance(s *service, in bool) {
 		u.balancers.remove(s.gateway, s.name)
 	}
 	u.portsTouched.add(s.gateway)
+	u.claimsTouched.add(s.gateway)
 	u.report.add(s.gateway.ref(kindGateway))
 	for n := range u.setsOf[s.gateway] {
 		u.report.add(n.ref(kindListenerSet))

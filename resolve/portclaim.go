@@ -22,7 +22,7 @@ type portClaim struct {
 // claimsOn lists what a gateway claims for one of its ports.
 func (f *frame) claimsOn(k model.PortKey) []portClaim {
 	if len(f.reach.addresses) == 0 {
-		if !f.gateway.standalone() || !f.reach.known {
+		if !f.anywhere() {
 			return nil
 		}
 		return []portClaim{{port: k.Port, protocol: k.Protocol}}
@@ -34,21 +34,48 @@ func (f *frame) claimsOn(k model.PortKey) []portClaim {
 	return cs
 }
 
-// replacePortClaims enters what a gateway claims, and marks what changed.
-func (u *round) replacePortClaims(n name, before, after *frame) {
-	for f, in := range map[*frame]bool{before: false, after: true} {
-		if f == nil {
-			continue
+// anywhere tells that a gateway claims its ports at every address of the node.
+func (f *frame) anywhere() bool {
+	return len(f.reach.addresses) == 0 && f.gateway.standalone() && f.reach.known
+}
+
+// claimsOf lists all that a gateway claims: its ports at its addresses, and the
+// ports of the nodes at which load balancers dial for it.
+func (r *Resolver) claimsOf(n name) set[portClaim] {
+	f := r.frames[n]
+	if f == nil {
+		return nil
+	}
+	all := set[portClaim]{}
+	for k := range f.ports {
+		for _, c := range f.claimsOn(k) {
+			all.add(c)
 		}
-		for k := range f.ports {
-			for _, c := range f.claimsOn(k) {
-				u.portClaimsTouched.add(c)
-				if !in && (after == nil || after.ports[k] == nil || !slices.Contains(after.claimsOn(k), c)) {
-					u.portClaims.remove(c, n)
-				} else {
-					u.portClaims.add(c, n)
-				}
+		if t := r.wanted(k); t != 0 {
+			all.add(portClaim{port: t, protocol: k.Protocol})
+		}
+	}
+	return all
+}
+
+// claimPorts enters what the marked gateways claim, and marks what changed.
+func (u *round) claimPorts() {
+	for n := range u.claimsTouched {
+		now := u.claimsOf(n)
+		for c := range u.claimed[n] {
+			u.portClaimsTouched.add(c)
+			if !now.has(c) {
+				u.portClaims.remove(c, n)
 			}
+		}
+		for c := range now {
+			u.portClaimsTouched.add(c)
+			u.portClaims.add(c, n)
+		}
+		if len(now) > 0 {
+			u.claimed[n] = now
+		} else {
+			delete(u.claimed, n)
 		}
 	}
 }
@@ -102,20 +129,37 @@ func (r *Resolver) portAddresses(f *frame, k model.PortKey) ([]netip.Addr, bool)
 	return addrs, has
 }
 
-// portTaken says which gateway has a port that this one claims everywhere in vain.
+// portTaken says why a gateway has a port nowhere; nil when it has it somewhere.
 func (r *Resolver) portTaken(f *frame, k model.PortKey) *finding {
-	if f.ports[k] == nil {
+	if f.ports[k] == nil || r.target(k) != 0 {
 		return nil
 	}
-	if _, has := r.portAddresses(f, k); has || r.target(k) != 0 {
+	addresses, has := r.portAddresses(f, k)
+	switch t := r.wanted(k); {
+	case len(addresses) > 0 || has && f.anywhere():
 		return nil
+	case has && t == 0:
+		return &finding{reason: string(gatewayv1.ListenerReasonPending), message: fmt.Sprintf("no Service leads to port %d/%s yet", k.Port, k.Protocol)}
+	case has:
+		return &finding{reason: string(gatewayv1.ListenerReasonPortUnavailable), message: r.targetTaken(k, t)}
 	}
 	other := r.portHolders[f.claimsOn(k)[0]]
 	return &finding{reason: string(gatewayv1.ListenerReasonPortUnavailable), message: fmt.Sprintf(
 		"port %d/%s belongs to %s, which came first", k.Port, k.Protocol, objectAt(r.gateways[other].obj.Origin))}
 }
 
-// partlyTaken says which gateway has a port at some of this one's addresses.
+// targetTaken says who has the port of the nodes that a gateway's port is to have.
+func (r *Resolver) targetTaken(k model.PortKey, target uint16) string {
+	other := r.portHolders[portClaim{port: target, protocol: k.Protocol}]
+	if other == gatewayName(k) {
+		return fmt.Sprintf("port %d/%s of the nodes, where load balancers dial port %d, is another port's of this Gateway", target, k.Protocol, k.Port)
+	}
+	return fmt.Sprintf("port %d/%s of the nodes, where load balancers dial port %d, belongs to %s, which came first",
+		target, k.Protocol, k.Port, objectAt(r.gateways[other].obj.Origin))
+}
+
+// partlyTaken says which gateway has a port at some of this one's addresses, or
+// where load balancers dial it.
 func (r *Resolver) partlyTaken(f *frame) *finding {
 	for _, k := range slices.SortedFunc(maps.Keys(f.ports), model.ComparePorts) {
 		_, has := r.portAddresses(f, k)
@@ -123,6 +167,9 @@ func (r *Resolver) partlyTaken(f *frame) *finding {
 			if other := r.portHolders[c]; has && other != f.gateway.name {
 				return notUsable("port %d/%s at %s belongs to %s, which came first", c.port, c.protocol, c.addr, objectAt(r.gateways[other].obj.Origin))
 			}
+		}
+		if t := r.wanted(k); t != 0 && r.target(k) == 0 {
+			return notUsable("%s", r.targetTaken(k, t))
 		}
 	}
 	return nil

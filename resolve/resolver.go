@@ -38,6 +38,7 @@ type Resolver struct {
 	credentials map[credentialKey]*credentials      // those that something refers to
 	losers      map[listenerKey]map[*route]loss     // routes that others shut out
 	portHolders map[portClaim]name                  // who has a port
+	claimed     map[name]set[portClaim]             // what a gateway claims
 	portsOf     map[name]set[model.PortKey]         // gateway -> ports that were made
 	hostsAt     index[model.PortKey, model.HostKey] // port -> hosts that were made
 	askedFor    map[netip.Addr]int                  // addresses of gateways without a controller
@@ -110,6 +111,7 @@ func New() *Resolver {
 		credentials:   map[credentialKey]*credentials{},
 		losers:        map[listenerKey]map[*route]loss{},
 		portHolders:   map[portClaim]name{},
+		claimed:       map[name]set[portClaim]{},
 		portClaims:    index[portClaim, name]{},
 		portsOf:       map[name]set[model.PortKey]{},
 		hostsAt:       index[model.PortKey, model.HostKey]{},
@@ -157,6 +159,7 @@ func (r *Resolver) Update(changed map[model.ObjectRef]*source.Object) Result {
 
 		gatewaysTouched:    set[name]{},
 		portsTouched:       set[name]{},
+		claimsTouched:      set[name]{},
 		portClaimsTouched:  set[portClaim]{},
 		hostsTouched:       set[model.HostKey]{},
 		settle:             set[listenerKey]{},
@@ -171,6 +174,7 @@ func (r *Resolver) Update(changed map[model.ObjectRef]*source.Object) Result {
 	u.settleWorkloads()
 	u.rereadCredentials()
 	u.updateGateways()
+	u.claimPorts()
 	u.settlePortClaims()
 	u.updatePolicies()
 	u.updateServices()
@@ -205,6 +209,7 @@ type round struct {
 
 	gatewaysTouched    set[name]          // gateways to read anew
 	portsTouched       set[name]          // gateways whose ports to make
+	claimsTouched      set[name]          // gateways whose claims to read anew
 	portClaimsTouched  set[portClaim]     // ports whose claimants changed
 	hostsTouched       set[model.HostKey] // hosts to make
 	settle             set[listenerKey]   // listeners whose routes changed

@@ -34,8 +34,7 @@ type service struct {
 	origin   model.Origin
 	problems []finding
 
-	gateway name               // the Gateway that it stands before, if any
-	targets map[portKey]uint16 // the ports at which it dials the nodes then
+	balancer // for a Gateway, if any
 }
 
 // servicePort is one usable port of a service.
@@ -74,9 +73,7 @@ func parseService(svc *corev1.Service, obj *source.Object) *service {
 	if p := svc.Spec.InternalTrafficPolicy; p != nil && *p == corev1.ServiceInternalTrafficPolicyLocal {
 		s.problem(reasonUnsupportedValue, "internalTrafficPolicy Local is not honoured yet: connections go to the endpoints of all nodes")
 	}
-	if gw, ok := gatewayOf(svc); ok {
-		s.gateway, s.targets = gw, targetsOf(svc)
-	}
+	s.balancer = readBalancer(svc, obj)
 	return s
 }
 

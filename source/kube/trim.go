@@ -1,10 +1,13 @@
 package kube
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/source"
 )
 
@@ -41,7 +44,8 @@ func bare(k *kind, obj source.KubeObject, shared bool) source.KubeObject {
 
 func trimService(s *corev1.Service) {
 	s.Spec.Selector = nil
-	s.Status = corev1.ServiceStatus{LoadBalancer: s.Status.LoadBalancer}
+	conditions := slices.DeleteFunc(s.Status.Conditions, func(c metav1.Condition) bool { return c.Type != v1alpha1.ServiceConditionTargets })
+	s.Status = corev1.ServiceStatus{LoadBalancer: s.Status.LoadBalancer, Conditions: slices.Clip(conditions)}
 }
 
 func trimEndpointSlice(s *discoveryv1.EndpointSlice) {

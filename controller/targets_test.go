@@ -1,0 +1,92 @@
+package controller
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"sluice.io/sluice/crds/v1alpha1"
+	"sluice.io/sluice/model"
+)
+
+func serviceAt(name string, target int32, said string) *corev1.Service {
+	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, CreationTimestamp: metav1.NewTime(time.Unix(1_800_000_000, 0))}}
+	svc.Labels = map[string]string{managedBy: manager, "gateway.networking.k8s.io/gateway-name": name}
+	svc.Annotations = map[string]string{applied: "digest"}
+	svc.Spec.Ports = []corev1.ServicePort{{Port: 80, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromInt32(target)}}
+	if said != "" {
+		svc.Status.Conditions = []metav1.Condition{{Type: "Theirs"}, {Type: v1alpha1.ServiceConditionTargets, Message: said}}
+	}
+	return svc
+}
+
+func bareTerm() *term {
+	return &term{ports: newPorts(), dirty: map[model.GatewayKey]bool{}, pools: newPools(slog.New(slog.DiscardHandler))}
+}
+
+// TestTargetsAreLearnedFromStatuses proves that a Service made to look like ours
+// takes no target from the Gateway that has it, whichever is read first.
+func TestTargetsAreLearnedFromStatuses(t *testing.T) {
+	key := func(name string) model.PortKey {
+		return model.PortKey{Gateway: gw(name), Port: 80, Protocol: model.TCP}
+	}
+	forged, genuine := serviceAt("mine", 20001, ""), serviceAt("web", 20001, "Gateway web: 80/TCP=20001")
+	stripped := serviceAt("stripped", 20002, "Gateway stripped: 80/TCP=20002")
+	stripped.Labels = nil
+	tm := bareTerm()
+	for _, svc := range []*corev1.Service{forged, genuine, stripped} {
+		tm.learnTargets(nil, svc)
+	}
+	for name, want := range map[string]uint16{"web": 20001, "stripped": 20002} {
+		if got, err := tm.ports.get(key(name)); err != nil || got != want {
+			t.Errorf("%s has %d, %v, want %d", name, got, err, want)
+		}
+	}
+	if got, err := tm.ports.get(key("mine")); err != nil || got == 20001 || got == 20002 {
+		t.Errorf("mine has %d, %v", got, err)
+	}
+	if tm.digestOf(forged) != "changed" || tm.digestOf(genuine) != "digest" {
+		t.Error("what was changed is not put right, or what was not is")
+	}
+	genuine.Spec.Ports[0].TargetPort = intstr.FromInt32(20002)
+	if tm.digestOf(genuine) != "changed" {
+		t.Error("a changed target is not put right")
+	}
+	tm.learnTargets(stripped, nil)
+	if !tm.dirty[gw("stripped")] {
+		t.Error("the Gateway of a Service that has gone is not looked at")
+	}
+}
+
+// TestStatusesOfServicesAreComparedAsWritten proves that nothing is written that is
+// there already.
+func TestStatusesOfServicesAreComparedAsWritten(t *testing.T) {
+	live := serviceAt("web", 20001, "")
+	ports := []servicePort{{model.PortKey{Gateway: gw("web"), Port: 80, Protocol: model.TCP}, 20001}}
+	said := targetsSaid("web", ports, live)
+	for _, c := range []struct {
+		pooled  bool
+		ingress []corev1.LoadBalancerIngress
+	}{{false, nil}, {true, ingressOf(nil)}, {true, ingressOf(addrs("192.0.2.1"))}} {
+		want := serviceStatus(c.ingress, said)
+		svc := live.DeepCopy()
+		if c.pooled {
+			class := poolClass
+			svc.Spec.LoadBalancerClass = &class
+			svc.Status.LoadBalancer.Ingress = c.ingress
+		} else {
+			svc.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "198.51.100.1"}}
+		}
+		if string(statusOf(svc)) == string(want) {
+			t.Errorf("without the condition it counts as written: %s", want)
+		}
+		svc.Status.Conditions = append([]metav1.Condition{{Type: "Theirs"}}, said...)
+		if got := statusOf(svc); string(got) != string(want) {
+			t.Errorf("there is %s, want %s", got, want)
+		}
+	}
+}

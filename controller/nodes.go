@@ -7,17 +7,21 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/source"
 )
 
 // nodes are those that serve gateways: where an Envoy is ready. Its pod uses the
 // node's network, so its addresses are the node's, and it stops being ready when
-// the node does: nothing needs to be asked of Nodes.
+// the node does: of Nodes, only the labels are asked.
 type nodes struct {
 	envoys map[model.ObjectRef]envoyPod
 	// ready are the nodes with a ready Envoy.
 	ready map[string][]netip.Addr
+	// labels are those of all nodes.
+	labels map[string]labels.Set
 }
 
 type envoyPod struct {
@@ -26,7 +30,7 @@ type envoyPod struct {
 }
 
 func newNodes() *nodes {
-	return &nodes{envoys: map[model.ObjectRef]envoyPod{}, ready: map[string][]netip.Addr{}}
+	return &nodes{envoys: map[model.ObjectRef]envoyPod{}, ready: map[string][]netip.Addr{}, labels: map[string]labels.Set{}}
 }
 
 // change takes in an Envoy's pod, and tells whether the nodes changed.
@@ -50,21 +54,56 @@ func (n *nodes) change(ref model.ObjectRef, pod *corev1.Pod) bool {
 	return changed
 }
 
+// label takes in a node's labels, nil for one that is gone, and tells whether the
+// ready nodes changed.
+func (n *nodes) label(node string, now labels.Set) bool {
+	was := n.labels[node]
+	if now == nil {
+		delete(n.labels, node)
+	} else {
+		n.labels[node] = now
+	}
+	_, ready := n.ready[node]
+	return ready && !maps.Equal(was, now)
+}
+
+// labelsOf are the labels of a Node; nil for one that is gone.
+func labelsOf(obj *source.Object) labels.Set {
+	if obj == nil {
+		return nil
+	}
+	set := labels.Set{}
+	maps.Copy(set, obj.GetLabels())
+	return set
+}
+
 func podReady(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})
 }
 
-// names are the ready nodes, sorted.
-func (n *nodes) names() []string { return slices.Sorted(maps.Keys(n.ready)) }
+// names are the ready nodes that are selected, sorted.
+func (n *nodes) names(where labels.Selector) []string {
+	var all []string
+	for node := range n.ready {
+		if where.Matches(n.labels[node]) {
+			all = append(all, node)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
 
-// choose returns the node that answers for an address, of the same ones always
-// the same; empty when there is none. When a node goes, only its own addresses
+// choose returns the node that answers for an address, of those selected. It is of the
+// same ones always the same; empty when there is none. When a node goes, only its own addresses
 // move (rendezvous hashing).
-func (n *nodes) choose(a netip.Addr) string {
+func (n *nodes) choose(a netip.Addr, where labels.Selector) string {
 	best, most := "", uint64(0)
 	for node := range n.ready {
+		if !where.Matches(n.labels[node]) {
+			continue
+		}
 		h := fnv.New64a()
 		_, _ = h.Write([]byte(node))
 		_, _ = h.Write([]byte{0})

@@ -159,8 +159,9 @@ func (p *pools) release(gw model.GatewayKey, keep func(netip.Addr) bool) {
 	}
 }
 
-// status is what a pool's status should be.
-func (p *pools) status(q *pool, n *nodes, now metav1.Time) v1alpha1.AddressPoolStatus {
+// status is what a pool's status should be, given the node that answers for an
+// address of a Gateway.
+func (p *pools) status(q *pool, node func(netip.Addr, model.GatewayKey) string, now metav1.Time) v1alpha1.AddressPoolStatus {
 	var st v1alpha1.AddressPoolStatus
 	for _, a := range slices.SortedFunc(maps.Keys(p.user), netip.Addr.Compare) {
 		if p.owner(a) != q {
@@ -168,7 +169,7 @@ func (p *pools) status(q *pool, n *nodes, now metav1.Time) v1alpha1.AddressPoolS
 		}
 		gw := p.user[a]
 		st.Assignments = append(st.Assignments, v1alpha1.AddressAssignment{
-			Address: v1alpha1.IPAddress(a.String()), Gateway: v1alpha1.GatewayReference{Namespace: gw.Namespace, Name: gw.Name}, Node: n.choose(a),
+			Address: v1alpha1.IPAddress(a.String()), Gateway: v1alpha1.GatewayReference{Namespace: gw.Namespace, Name: gw.Name}, Node: node(a, gw),
 		})
 	}
 	st.Assigned = int32(len(st.Assignments))

@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
@@ -55,7 +56,7 @@ func TestPoolsAssign(t *testing.T) {
 	// Out of the pool, an address is given up; the next free one is assigned.
 	p.change("four", poolObject("four", 0, "192.0.2.2-192.0.2.4"))
 	got(t, p, "a", "", "192.0.2.4 2001:db8::")
-	st := p.status(p.order[0], newNodes(), metav1.Now())
+	st := p.status(p.order[0], func(netip.Addr, model.GatewayKey) string { return "" }, metav1.Now())
 	if st.Assigned != 2 || st.Conditions[1].Status != metav1.ConditionFalse || st.Assignments[0].Node != "" {
 		t.Errorf("status %+v", st)
 	}
@@ -110,7 +111,7 @@ func TestNodesChoose(t *testing.T) {
 	before, count := map[netip.Addr]string{}, map[string]int{}
 	for i := range 400 {
 		a := netip.AddrFrom4([4]byte{192, 0, byte(i / 256), byte(i)})
-		before[a] = n.choose(a)
+		before[a] = n.choose(a, labels.Everything())
 		count[before[a]]++
 	}
 	for node, c := range count {
@@ -120,7 +121,7 @@ func TestNodesChoose(t *testing.T) {
 	}
 	n.change(model.ObjectRef{Name: "node2"}, nil)
 	for a, node := range before {
-		if now := n.choose(a); node != "node2" && now != node || now == "node2" || now == "" {
+		if now := n.choose(a, labels.Everything()); node != "node2" && now != node || now == "node2" || now == "" {
 			t.Errorf("%s was answered by %s, now by %q", a, node, now)
 		}
 	}

@@ -130,7 +130,7 @@ func (t *term) provision() {
 	t.c.metrics.gateways.Set(float64(len(t.served)))
 	now := metav1.Now()
 	for _, q := range t.pools.order {
-		st := t.pools.status(q, t.nodes, now)
+		st := t.pools.status(q, t.answerer, now)
 		t.objects.set(model.ObjectRef{Kind: kindAddressPool, Name: q.obj.Name}, &object{resource: resources[kindAddressPool], status: poolStatus(st)})
 		t.c.metrics.pool.WithLabelValues(q.obj.Name).Set(float64(st.Assigned))
 	}
@@ -162,12 +162,16 @@ func (t *term) provisionGateway(k model.GatewayKey) {
 		t.settle(k, nil)
 		return
 	}
+	params, ok := t.parametersOf(g)
+	if !ok {
+		return // what there is stays; it is not served
+	}
 	ports := t.portsOf(k, g)
 	if len(ports) == 0 {
 		return // a Service must have one; what there is stays
 	}
-	want, addresses := t.reachable(k, g, ref.Name, ports, live)
-	objects := t.provisionSlices(g, ref.Name, ports)
+	want, addresses := t.reachable(k, g, params, ref.Name, ports, live)
+	objects := t.provisionSlices(g, params, ref.Name, ports)
 	objects[ref] = want
 	t.settle(k, objects)
 	t.statuses.want(model.ObjectRef{Kind: kindGateway, Namespace: k.Namespace, Name: k.Name}, func(w *wish) {
@@ -176,13 +180,14 @@ func (t *term) provisionGateway(k model.GatewayKey) {
 }
 
 // reachable makes a Gateway's Service, with its addresses.
-func (t *term) reachable(k model.GatewayKey, g *gatewayv1.Gateway, name string, ports []servicePort, live *corev1.Service) (*object, []gatewayv1.GatewayStatusAddress) {
-	pooled := t.pools.any()
-	if live != nil {
+func (t *term) reachable(k model.GatewayKey, g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters, name string, ports []servicePort, live *corev1.Service) (*object, []gatewayv1.GatewayStatusAddress) {
+	internal := params != nil && params.Spec.Service.Type == v1alpha1.GatewayServiceClusterIP
+	pooled := t.pools.any() && !internal
+	if !internal && live != nil && live.Spec.Type == corev1.ServiceTypeLoadBalancer {
 		pooled = live.Spec.LoadBalancerClass != nil && *live.Spec.LoadBalancerClass == poolClass // it cannot change
 	}
 	asked := askedFor(g)
-	want := t.service(g, name, ports, live, pooled, asked)
+	want := t.service(g, params, name, ports, live, pooled, asked)
 	var ingress []corev1.LoadBalancerIngress // a load balancer's to write
 	var addresses []gatewayv1.GatewayStatusAddress
 	switch {
@@ -191,6 +196,11 @@ func (t *term) reachable(k model.GatewayKey, g *gatewayv1.Gateway, name string, 
 		ingress = ingressOf(assigned)
 		for _, a := range assigned {
 			addresses = append(addresses, address(gatewayv1.IPAddressType, a.String()))
+		}
+	case internal && live != nil:
+		t.pools.release(k, nil)
+		for _, ip := range live.Spec.ClusterIPs {
+			addresses = append(addresses, address(gatewayv1.IPAddressType, ip))
 		}
 	case live != nil:
 		t.pools.release(k, nil)
@@ -315,16 +325,24 @@ func (t *term) portsOf(k model.GatewayKey, g *gatewayv1.Gateway) []servicePort {
 }
 
 // service is what a Gateway's Service should be.
-func (t *term) service(g *gatewayv1.Gateway, name string, ports []servicePort, live *corev1.Service, pooled bool, asked []netip.Addr) *object {
+func (t *term) service(g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters, name string, ports []servicePort, live *corev1.Service, pooled bool, asked []netip.Addr) *object {
 	meta := t.infrastructure(g, name)
+	annotate(meta, params)
 	// The client's address stays, and no connection takes another hop: every node
 	// that gets one serves it. Who wants it otherwise may change it.
 	policy := string(corev1.ServiceExternalTrafficPolicyLocal)
 	if live != nil && live.Spec.ExternalTrafficPolicy != "" {
 		policy = string(live.Spec.ExternalTrafficPolicy)
 	}
-	spec := map[string]any{
-		"type": string(corev1.ServiceTypeLoadBalancer), "ipFamilyPolicy": string(corev1.IPFamilyPolicyPreferDualStack), "externalTrafficPolicy": policy,
+	if params != nil && params.Spec.Service.ExternalTrafficPolicy != "" {
+		policy = string(params.Spec.Service.ExternalTrafficPolicy)
+	}
+	spec := map[string]any{"type": string(corev1.ServiceTypeLoadBalancer), "ipFamilyPolicy": string(corev1.IPFamilyPolicyPreferDualStack)}
+	internal := params != nil && params.Spec.Service.Type == v1alpha1.GatewayServiceClusterIP
+	if internal {
+		spec["type"] = string(corev1.ServiceTypeClusterIP)
+	} else {
+		spec["externalTrafficPolicy"] = policy
 	}
 	var list []any
 	for _, p := range ports {
@@ -336,7 +354,7 @@ func (t *term) service(g *gatewayv1.Gateway, name string, ports []servicePort, l
 	switch {
 	case pooled:
 		spec["loadBalancerClass"], spec["allocateLoadBalancerNodePorts"] = poolClass, false
-	case len(asked) > 0:
+	case len(asked) > 0 && !internal:
 		spec["loadBalancerIP"] = asked[0].String()
 	}
 	return newObject(resources[kindService], "Service", meta, map[string]any{"spec": spec})
@@ -365,13 +383,13 @@ func (t *term) infrastructure(g *gatewayv1.Gateway, name string) map[string]any 
 }
 
 // provisionSlices makes the endpoints of a Gateway's Service: the ready nodes.
-func (t *term) provisionSlices(g *gatewayv1.Gateway, service string, ports []servicePort) map[model.ObjectRef]*object {
+func (t *term) provisionSlices(g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters, service string, ports []servicePort) map[model.ObjectRef]*object {
 	all := map[model.ObjectRef]*object{}
 	for _, family := range []struct {
 		kind discoveryv1.AddressType
 		is4  bool
 	}{{discoveryv1.AddressTypeIPv4, true}, {discoveryv1.AddressTypeIPv6, false}} {
-		for i, chunk := range t.endpoints(family.is4) {
+		for i, chunk := range t.endpoints(family.is4, params) {
 			name := fmt.Sprintf("%s-%s-%d", service, strings.ToLower(string(family.kind)), i)
 			ref := model.ObjectRef{Kind: kindEndpointSlice, Namespace: g.Namespace, Name: name}
 			all[ref] = t.slice(g, name, service, family.kind, ports, chunk)
@@ -380,10 +398,10 @@ func (t *term) provisionSlices(g *gatewayv1.Gateway, service string, ports []ser
 	return all
 }
 
-// endpoints are the ready nodes with an address of a family, in chunks.
-func (t *term) endpoints(is4 bool) (chunks [][]any) {
+// endpoints are the nodes that serve, with an address of a family, in chunks.
+func (t *term) endpoints(is4 bool, params *v1alpha1.GatewayParameters) (chunks [][]any) {
 	var all []any
-	for _, node := range t.nodes.names() {
+	for _, node := range t.nodes.names(params.Selector().AsSelector()) {
 		for _, a := range t.nodes.ready[node] {
 			if a.Is4() == is4 {
 				all = append(all, map[string]any{

@@ -37,6 +37,7 @@ type term struct {
 	setsOf       index[model.GatewayKey, model.ObjectRef] // ListenerSets
 	served       map[model.GatewayKey]bool                // of our classes
 	documents    map[model.ObjectRef]*source.Object
+	parameters   map[string]*v1alpha1.GatewayParameters
 	nodes        *nodes
 	ports        *ports
 	pools        *pools
@@ -74,6 +75,7 @@ const (
 	kindSecret        = "Secret"
 	kindConfigMap     = "ConfigMap"
 	kindAddressPool   = "AddressPool"
+	kindParameters    = "GatewayParameters"
 )
 
 // resources are those of the kinds that we make.
@@ -93,7 +95,7 @@ func newTerm(c *Controller) (*term, error) {
 		services: map[model.ObjectRef]*corev1.Service{}, slices: map[model.ObjectRef]model.ObjectRef{},
 		servicesOf: index[model.GatewayKey, model.ObjectRef]{}, slicesOf: index[model.ObjectRef, model.ObjectRef]{},
 		made: index[model.GatewayKey, model.ObjectRef]{}, setsOf: index[model.GatewayKey, model.ObjectRef]{}, served: map[model.GatewayKey]bool{}, orphans: map[model.ObjectRef]bool{},
-		documents: map[model.ObjectRef]*source.Object{}, dirty: map[model.GatewayKey]bool{},
+		parameters: map[string]*v1alpha1.GatewayParameters{}, documents: map[model.ObjectRef]*source.Object{}, dirty: map[model.GatewayKey]bool{},
 	}
 	t.nodes, t.ports, t.pools, t.copies = newNodes(), newPorts(), newPools(c.log), &copies{in: c.opts.Copies, objects: t.objects}
 	var err error
@@ -152,6 +154,11 @@ func (t *term) take(ref model.ObjectRef, obj *source.Object) {
 		t.takeSlice(ref, as[*discoveryv1.EndpointSlice](obj))
 	case kindPod:
 		t.all = t.nodes.change(ref, as[*corev1.Pod](obj)) || t.all
+	case kube.KindNode:
+		t.all = t.nodes.label(ref.Name, labelsOf(obj)) || t.all
+	case kindParameters:
+		keep(t.parameters, ref.Name, as[*v1alpha1.GatewayParameters](obj))
+		t.all = true
 	case kindAddressPool:
 		t.takePool(ref, as[*v1alpha1.AddressPool](obj))
 	case kindSecret, kindConfigMap:

@@ -191,7 +191,7 @@ func (u *round) makeFrame(n name) *frame {
 	settleConflicts(units)
 	u.resolveTLS(f)
 	u.readReach(f)
-	f.judge(class)
+	f.judge(u.refused(class))
 	if f.refused == nil {
 		f.openPorts()
 	}
@@ -220,15 +220,16 @@ func appendListener(ls []*listener, l *listener) []*listener {
 	return append(ls, l)
 }
 
-// judge decides whether the Gateway as a whole is accepted.
-func (f *frame) judge(class *gatewayClass) {
+// judge decides whether the Gateway as a whole is accepted, given what is wrong with
+// its class.
+func (f *frame) judge(class *finding) {
 	spec := f.gateway.spec
 	switch {
-	case class.wrong != nil:
-		f.refused = &finding{reason: reasonInvalidParameters, message: fmt.Sprintf("GatewayClass %s is not accepted: %s", spec.GatewayClassName, class.wrong.message)}
+	case class != nil:
+		f.refused = &finding{reason: reasonInvalidParameters, message: fmt.Sprintf("GatewayClass %s is not accepted: %s", spec.GatewayClassName, class.message)}
 	case spec.Infrastructure != nil && spec.Infrastructure.ParametersRef != nil:
 		p := spec.Infrastructure.ParametersRef
-		f.refused = &finding{reason: reasonInvalidParameters, message: fmt.Sprintf("infrastructure.parametersRef names %s.%s %s: there are no parameters for Sluice's Gateways", p.Kind, p.Group, p.Name)}
+		f.refused = &finding{reason: reasonInvalidParameters, message: fmt.Sprintf("infrastructure.parametersRef names %s.%s %s: a Gateway has the parameters of its class", p.Kind, p.Group, p.Name)}
 	case f.reach.unsupported != nil:
 		f.refused = f.reach.unsupported
 	case !slices.ContainsFunc(f.listeners, func(l *listener) bool { return l.refused == nil }):

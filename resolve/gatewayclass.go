@@ -1,8 +1,11 @@
 package resolve
 
 import (
+	"fmt"
+
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/source"
 )
@@ -13,7 +16,9 @@ const ControllerName = "sluice.io/gateway-controller"
 // gatewayClass is a GatewayClass of ours.
 type gatewayClass struct {
 	origin model.Origin
-	wrong  *finding
+	// parameters names the class's GatewayParameters; empty for none.
+	parameters string
+	wrong      *finding // with its own fields
 }
 
 func (u *round) ingestClass(n string, obj *source.Object) {
@@ -28,16 +33,57 @@ func (u *round) ingestClass(n string, obj *source.Object) {
 	}
 	c := &gatewayClass{origin: obj.Origin}
 	if p := o.Spec.ParametersRef; p != nil {
-		c.wrong = &finding{reason: reasonInvalidParameters, message: "parametersRef names " + string(p.Kind) + "." + string(p.Group) + " " + p.Name + ": there are no parameters for Sluice's GatewayClasses"}
+		c.parameters = p.Name
+		if string(p.Group) != v1alpha1.GroupVersion.Group || p.Kind != kindParameters || p.Namespace != nil {
+			c.wrong = invalidParameters("parametersRef names %s.%s %s: want a %s of group %s, which has no namespace",
+				p.Kind, p.Group, p.Name, kindParameters, v1alpha1.GroupVersion.Group)
+		}
 	}
 	u.classes[n] = c
 }
 
-func (c *gatewayClass) status() *model.Status {
+func invalidParameters(format string, args ...any) *finding {
+	return &finding{reason: reasonInvalidParameters, message: fmt.Sprintf(format, args...)}
+}
+
+// ingestParameters marks the classes that name GatewayParameters, and their
+// Gateways. What they say is for the controller to do.
+func (u *round) ingestParameters(n string, obj *source.Object) {
+	for class, c := range u.classes {
+		if c.parameters != n {
+			continue
+		}
+		u.report.add(model.ObjectRef{Kind: kindGatewayClass, Name: class})
+		for gw := range u.classMembers[class] {
+			u.gatewaysTouched.add(gw)
+		}
+	}
+	delete(u.parameters, n)
+	if o, ok := typed[*v1alpha1.GatewayParameters](obj); ok {
+		u.parameters[n] = o.Validate()
+	}
+}
+
+// refused says why a class is not accepted; nil when it is.
+func (r *Resolver) refused(c *gatewayClass) *finding {
+	if c.wrong != nil || c.parameters == "" {
+		return c.wrong
+	}
+	wrong, there := r.parameters[c.parameters]
+	switch {
+	case !there:
+		return invalidParameters("parametersRef names %s %s, which does not exist", kindParameters, c.parameters)
+	case wrong != nil:
+		return invalidParameters("%s %s: %v", kindParameters, c.parameters, wrong)
+	}
+	return nil
+}
+
+func (r *Resolver) classStatus(c *gatewayClass) *model.Status {
 	st := &model.Status{Origin: c.origin, Features: features}
 	version := finding{reason: string(gatewayv1.GatewayClassReasonSupportedVersion), message: "Gateway API v1.6 is served"}
-	if c.wrong != nil {
-		st.Conditions = []model.Condition{c.wrong.condition(conditionAccepted, false)}
+	if wrong := r.refused(c); wrong != nil {
+		st.Conditions = []model.Condition{wrong.condition(conditionAccepted, false)}
 	} else {
 		ok := finding{reason: reasonAccepted, message: "Gateways of this class are served"}
 		st.Conditions = []model.Condition{ok.condition(conditionAccepted, true)}

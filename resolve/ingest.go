@@ -30,6 +30,7 @@ const (
 	kindConfigMap        = "ConfigMap"
 	kindNamespace        = "Namespace"
 	kindAddressPool      = "AddressPool"
+	kindParameters       = "GatewayParameters"
 )
 
 // ingest stores the new state of one object and marks what that touches.
@@ -59,6 +60,8 @@ func (u *round) ingest(ref model.ObjectRef, obj *source.Object) {
 		u.ingestNamespace(ref.Name, obj)
 	case kindAddressPool:
 		u.ingestPool(ref.Name, obj)
+	case kindParameters:
+		u.ingestParameters(ref.Name, obj)
 	}
 }
 

@@ -31,6 +31,7 @@ type Resolver struct {
 	stores       map[model.ObjectRef]*source.Object // Secrets and ConfigMaps, unread
 	policies     map[name]*policy
 	pools        map[string]*pool
+	parameters   map[string]error // GatewayParameters, and what is wrong with them
 
 	frames      map[name]*frame                     // of the gateways that are ours
 	parentAt    map[model.ObjectRef]*parentFrame    // Gateways and ListenerSets of ours
@@ -105,6 +106,7 @@ func New() *Resolver {
 		stores:        map[model.ObjectRef]*source.Object{},
 		policies:      map[name]*policy{},
 		pools:         map[string]*pool{},
+		parameters:    map[string]error{},
 		frames:        map[name]*frame{},
 		parentAt:      map[model.ObjectRef]*parentFrame{},
 		listenerAt:    map[listenerKey]*listener{},

@@ -92,7 +92,7 @@ func (r *Resolver) statusOf(ref model.ObjectRef) *model.Status {
 		}
 	case kindGatewayClass:
 		if c := r.classes[ref.Name]; c != nil {
-			return c.status()
+			return r.classStatus(c)
 		}
 	case kindGateway:
 		return r.gatewayStatus(nameOf(ref))

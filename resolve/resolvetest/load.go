@@ -85,6 +85,8 @@ func kinds(kind string) source.KubeObject {
 		return &corev1.Namespace{}
 	case "Workload":
 		return &v1alpha1.Workload{}
+	case "GatewayParameters":
+		return &v1alpha1.GatewayParameters{}
 	case "AddressPool":
 		return &v1alpha1.AddressPool{}
 	}
@@ -104,7 +106,7 @@ func add(out Objects, file string, line int, doc []byte) error {
 		return nil
 	}
 	switch head.Kind {
-	case "GatewayClass", "Namespace", "AddressPool":
+	case "GatewayClass", "Namespace", "AddressPool", "GatewayParameters":
 		head.Metadata.Namespace = ""
 	default:
 		head.Metadata.Namespace = cmp.Or(head.Metadata.Namespace, "default")

@@ -58,6 +58,9 @@ const (
 	kindWorkload  = "Workload"
 )
 
+// KindNode is the kind of nodes, which are known by their metadata.
+const KindNode = "Node"
+
 // The kinds of copies, for the one that makes them.
 const (
 	KindSecretCopy    = "SecretCopy"
@@ -75,12 +78,17 @@ func kindsFor(o Options) []*kind {
 			new: of[corev1.Namespace], list: &corev1.NamespaceList{}, trim: on(trimNamespace)},
 		{name: "AddressPool", plural: "addresspools", group: v1alpha1.GroupVersion.Group, versions: []string{"v1alpha1"},
 			new: of[v1alpha1.AddressPool], list: &v1alpha1.AddressPoolList{}},
+		{name: "GatewayParameters", plural: "gatewayparameters", group: v1alpha1.GroupVersion.Group, versions: []string{"v1alpha1"},
+			new: of[v1alpha1.GatewayParameters], list: &v1alpha1.GatewayParametersList{}},
 	}
 	all = append(all, gatewayKinds()...)
 	if o.Serving != nil {
 		all = append(all, &kind{
 			name: kindPod, plural: "pods", versions: []string{"v1"}, new: of[corev1.Pod], list: &corev1.PodList{}, trim: on(trimServing),
 			namespace: o.Serving.Namespace, labels: o.Serving.Labels,
+		}, &kind{
+			name: KindNode, plural: "nodes", versions: []string{"v1"}, metadata: true,
+			new: func() source.KubeObject { return &metav1.PartialObjectMetadata{} }, trim: on(trimNode),
 		})
 	}
 	if o.Pods {

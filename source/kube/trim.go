@@ -83,6 +83,11 @@ func trimServing(p *corev1.Pod) {
 	}
 }
 
+// trimNode leaves a node's labels.
+func trimNode(m *metav1.PartialObjectMetadata) {
+	m.ObjectMeta = metav1.ObjectMeta{Name: m.Name, UID: m.UID, Labels: m.Labels}
+}
+
 // trimDocument leaves enough to find a Secret or ConfigMap, to see it change, and
 // to know a copy.
 func trimDocument(m *metav1.PartialObjectMetadata) {

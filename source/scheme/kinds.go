@@ -92,6 +92,8 @@ var kinds = index([]*kind{
 		new: func() source.KubeObject { return &gatewayv1.BackendTLSPolicy{} }},
 	{group: "sluice.io", name: "AddressPool", version: "v1alpha1", plural: "addresspools", cluster: true,
 		new: func() source.KubeObject { return &v1alpha1.AddressPool{} }},
+	{group: "sluice.io", name: "GatewayParameters", version: "v1alpha1", plural: "gatewayparameters", cluster: true,
+		new: func() source.KubeObject { return &v1alpha1.GatewayParameters{} }},
 	{group: "sluice.io", name: "Workload", version: "v1alpha1", plural: "workloads",
 		new: func() source.KubeObject { return &v1alpha1.Workload{} }},
 })

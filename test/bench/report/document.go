@@ -14,9 +14,11 @@ const (
 )
 
 // Text returns all tables for a terminal.
-func (r *Results) Text() string {
+func (r *Results) Text() string { return text(r.tables()) }
+
+func text(tables []*Table) string {
 	var w bytes.Buffer
-	for _, t := range r.tables() {
+	for _, t := range tables {
 		if len(t.Rows) > 0 {
 			t.Text(&w)
 		}
@@ -31,7 +33,11 @@ func (r *Results) tables() []*Table {
 
 // Publish writes the plots, and the measured part of docs/benchmarks.md.
 func (r *Results) Publish(docs string) error {
-	plots := r.plots()
+	return publish(docs, beginMark, endMark, r.machine(), r.tables(), r.plots())
+}
+
+// publish writes plots, and the part of docs/benchmarks.md between two marks.
+func publish(docs, begin, end, about string, tables []*Table, plots []plot) error {
 	for _, p := range plots {
 		if err := os.WriteFile(filepath.Join(docs, "img", p.file), p.svg, 0o644); err != nil {
 			return fmt.Errorf("write plot: %w", err)
@@ -42,16 +48,16 @@ func (r *Results) Publish(docs string) error {
 	if err != nil {
 		return fmt.Errorf("read document: %w", err)
 	}
-	before, rest, ok := bytes.Cut(old, []byte(beginMark))
-	_, after, ended := bytes.Cut(rest, []byte(endMark))
+	before, rest, ok := bytes.Cut(old, []byte(begin))
+	_, after, ended := bytes.Cut(rest, []byte(end))
 	if !ok || !ended {
-		return fmt.Errorf("%s lacks the lines %q and %q", file, beginMark, endMark)
+		return fmt.Errorf("%s lacks the lines %q and %q", file, begin, end)
 	}
 	var b bytes.Buffer
 	b.Write(before)
-	fmt.Fprintf(&b, "%s\n%s\n", beginMark, r.machine())
-	r.sections(&b, plots)
-	fmt.Fprintf(&b, "\n%s", endMark)
+	fmt.Fprintf(&b, "%s\n%s\n", begin, about)
+	sections(&b, tables, plots)
+	fmt.Fprintf(&b, "\n%s", end)
 	b.Write(after)
 	return os.WriteFile(file, b.Bytes(), 0o644)
 }
@@ -71,8 +77,8 @@ func (r *Results) rounds() int {
 }
 
 // sections writes the tables, each plot behind the table that it draws.
-func (r *Results) sections(w *bytes.Buffer, plots []plot) {
-	for i, t := range r.tables() {
+func sections(w *bytes.Buffer, tables []*Table, plots []plot) {
+	for i, t := range tables {
 		if len(t.Rows) == 0 {
 			continue
 		}

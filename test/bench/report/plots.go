@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"sluice.io/sluice/test/bench/control"
@@ -82,16 +83,42 @@ func (r *Results) bars(title string, m measure, l7 bool, limit float64) []byte {
 
 // curves draws the time of an edit over the number of routes, for both layouts.
 func (r *Results) curves(title string) []byte {
-	all := cases(r.Control)
-	if len(all) == 0 {
-		return nil
+	var all []curve
+	for _, layout := range []control.Layout{control.FilePerRoute, control.OneFile} {
+		one := curve{label: string(layout), class: map[control.Layout]string{control.FilePerRoute: "ours", control.OneFile: "second"}[layout]}
+		for _, k := range cases(r.Control) {
+			if k.Layout == layout {
+				one.points = append(one.points, [2]float64{float64(k.Routes), median(editTimes(r.Control, k))})
+			}
+		}
+		all = append(all, one)
 	}
-	const left, right, top, bottom, target = 70, 150, 50, 50, 50.0
+	return curvesOverRoutes(title, 50, all)
+}
+
+// curve is a line through points of a number of routes and milliseconds.
+type curve struct {
+	label, class string
+	points       [][2]float64
+}
+
+// curvesOverRoutes draws times over numbers of routes, with a target; nothing
+// when there are no points.
+func curvesOverRoutes(title string, target float64, curves []curve) []byte {
+	const left, right, top, bottom = 70, 150, 50, 50
 	c := newCanvas(title, 760, 340)
 	least, most, highest := math.Inf(1), 0.0, 1.2*target
-	for _, k := range all {
-		least, most = min(least, float64(k.Routes)), max(most, float64(k.Routes))
-		highest = max(highest, median(editTimes(r.Control, k)))
+	var routes []float64
+	for _, one := range curves {
+		for _, p := range one.points {
+			least, most, highest = min(least, p[0]), max(most, p[0]), max(highest, p[1])
+			if !slices.Contains(routes, p[0]) {
+				routes = append(routes, p[0])
+			}
+		}
+	}
+	if len(routes) == 0 {
+		return nil
 	}
 	x := func(routes float64) float64 {
 		if most == least {
@@ -110,33 +137,33 @@ func (r *Results) curves(title string) []byte {
 		}
 	}
 	c.line(left, y(target), c.width-right, y(target), "limit")
-	c.text(left+6, y(target)-6, "limit-text", "start", "target 50 ms")
-	for _, k := range all {
-		if k.Layout == all[0].Layout {
-			c.text(x(float64(k.Routes)), c.height-bottom+20, "small", "middle", fmt.Sprint(k.Routes))
-		}
+	c.text(left+6, y(target)-6, "limit-text", "start", fmt.Sprintf("target %.0f ms", target))
+	for _, n := range routes {
+		c.text(x(n), c.height-bottom+20, "small", "middle", fmt.Sprint(n))
 	}
+	c.draw(curves, x, y)
+	c.text((left+c.width-right)/2, c.height-10, "small", "middle", "HTTPRoutes")
+	return c.bytes()
+}
+
+// draw draws curves, with their labels behind their ends.
+func (c *canvas) draw(curves []curve, x, y func(float64) float64) {
 	var last float64 // where the label before stands
-	for _, layout := range []control.Layout{control.FilePerRoute, control.OneFile} {
-		class := map[control.Layout]string{control.FilePerRoute: "ours", control.OneFile: "second"}[layout]
-		var points [][2]float64
-		for _, k := range all {
-			if k.Layout == layout {
-				points = append(points, [2]float64{x(float64(k.Routes)), y(median(editTimes(r.Control, k)))})
-			}
-		}
-		if len(points) == 0 {
+	for _, one := range curves {
+		if len(one.points) == 0 {
 			continue
 		}
-		c.curve(points, class)
+		var points [][2]float64
+		for _, p := range one.points {
+			points = append(points, [2]float64{x(p[0]), y(p[1])})
+		}
+		c.curve(points, one.class)
 		end := points[len(points)-1]
 		label := end[1] + 4
 		if math.Abs(label-last) < 16 {
 			label = last + 16
 		}
 		last = label
-		c.text(end[0]+12, label, "", "start", string(layout))
+		c.text(end[0]+12, label, "", "start", one.label)
 	}
-	c.text((left+c.width-right)/2, c.height-10, "small", "middle", "HTTPRoutes")
-	return c.bytes()
 }

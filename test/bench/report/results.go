@@ -73,24 +73,33 @@ func field(path, name string) string {
 // Save writes the raw figures into a directory, named by their time, and
 // returns the file.
 func (r *Results) Save(dir string) (string, error) {
-	text, err := json.MarshalIndent(r, "", " ")
+	return save(r, dir, r.Taken.UTC().Format(stamp))
+}
+
+// stamp names files by time.
+const stamp = "20060102-150405"
+
+func save(figures any, dir, name string) (string, error) {
+	text, err := json.MarshalIndent(figures, "", " ")
 	if err != nil {
 		return "", fmt.Errorf("save results: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("save results: %w", err)
 	}
-	file := filepath.Join(dir, r.Taken.UTC().Format("20060102-150405")+".json")
+	file := filepath.Join(dir, name+".json")
 	return file, os.WriteFile(file, text, 0o644)
 }
 
 // Load reads what Save wrote.
-func Load(file string) (*Results, error) {
+func Load(file string) (*Results, error) { return read[Results](file) }
+
+func read[R any](file string) (*R, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("load results: %w", err)
 	}
-	var r Results
+	var r R
 	if err := json.Unmarshal(text, &r); err != nil {
 		return nil, fmt.Errorf("load results from %s: %w", file, err)
 	}

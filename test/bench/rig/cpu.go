@@ -58,16 +58,21 @@ func Background(d time.Duration) (float64, error) {
 }
 
 // RSS is the resident memory of a process, in bytes.
-func RSS(pid int) (int64, error) {
+func RSS(pid int) (int64, error) { return memory(pid, "VmRSS:") }
+
+// PeakRSS is the most resident memory that a process ever had, in bytes.
+func PeakRSS(pid int) (int64, error) { return memory(pid, "VmHWM:") }
+
+func memory(pid int, field string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("read memory: %w", err)
 	}
 	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if value, ok := strings.CutPrefix(line, field); ok {
 			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
 			return kib << 10, err
 		}
 	}
-	return 0, fmt.Errorf("process %d has no VmRSS", pid)
+	return 0, fmt.Errorf("process %d has no %s", pid, strings.TrimSuffix(field, ":"))
 }

@@ -1,0 +1,148 @@
+package gateways
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sluice.io/sluice/test/cluster"
+	"sluice.io/sluice/test/cluster/build"
+	"sluice.io/sluice/test/install"
+)
+
+// Lab is a cluster with all that the products need, and neither of them.
+type Lab struct {
+	Cluster *cluster.Cluster
+
+	api      *api
+	products []product
+	built    *build.EnvoyGateway
+}
+
+// NewLab builds what is missing, and loads it on the cluster's nodes.
+func NewLab(ctx context.Context, c *cluster.Cluster, progress func(format string, args ...any)) (*Lab, error) {
+	cache, err := build.Open(progress)
+	if err != nil {
+		return nil, err
+	}
+	built, err := cache.EnvoyGateway(ctx)
+	if err != nil {
+		return nil, err
+	}
+	release, err := install.Prepare(ctx, c, writer(progress))
+	if err != nil {
+		return nil, err
+	}
+	for _, archive := range built.Archives {
+		if err := c.LoadImage(ctx, archive); err != nil {
+			return nil, err
+		}
+	}
+	a, err := newAPI(c)
+	if err != nil {
+		return nil, err
+	}
+	return &Lab{Cluster: c, api: a, built: built, products: []product{
+		&sluice{release: release, cluster: c, api: a},
+		&envoyGateway{built: built, helm: release, cluster: c, api: a},
+	}}, nil
+}
+
+// writer sends lines to a function.
+type writer func(format string, args ...any)
+
+func (w writer) Write(b []byte) (int, error) {
+	w("%s", b)
+	return len(b), nil
+}
+
+// Close ends the lab's connections. The cluster stays.
+func (l *Lab) Close() { l.api.close() }
+
+// Measure measures each case: all passes of it, with the products in turn. Results
+// so far come with an error, too. What fails for one product is in its sample.
+func (l *Lab) Measure(ctx context.Context, opts Options) (*Result, error) {
+	result := &Result{EnvoyGateway: l.built.Version}
+	var version struct{ GitVersion string }
+	if err := l.api.get(ctx, "/version", &version); err != nil {
+		return nil, err
+	}
+	result.Kubernetes = version.GitVersion
+	for _, c := range opts.Cases {
+		samples, err := l.measureCase(ctx, c, opts)
+		result.Samples = append(result.Samples, samples...)
+		if err != nil {
+			return result, fmt.Errorf("measure %s: %w", c, err)
+		}
+	}
+	return result, nil
+}
+
+func (l *Lab) measureCase(ctx context.Context, c Case, opts Options) (samples []*Sample, err error) {
+	filled := &content{Case: c, cluster: l.Cluster, api: l.api}
+	opts.Progress("%s: write them to the API server", c)
+	start := time.Now()
+	defer func() {
+		if ctx.Err() == nil { // else the cluster goes
+			err = errors.Join(err, filled.empty(ctx))
+		}
+	}()
+	if err := filled.fill(ctx); err != nil {
+		return nil, err
+	}
+	opts.Progress("%s: written in %s", c, time.Since(start).Round(time.Second))
+	for pass := range opts.Passes {
+		for i := range l.products {
+			p := l.products[(i+pass)%len(l.products)]
+			opts.Progress("%s: pass %d of %d, %s", c, pass+1, opts.Passes, p.name())
+			t := &trial{content: filled, product: p, opts: opts, sample: &Sample{Case: c, Product: p.name(), Pass: pass}}
+			err := t.run(ctx)
+			samples = append(samples, t.sample)
+			if err := errors.Join(ctx.Err(), t.end(ctx, err)); err != nil {
+				return samples, err
+			}
+		}
+	}
+	return samples, nil
+}
+
+// end notes why a trial failed, if it did, and removes its product.
+func (t *trial) end(ctx context.Context, failed error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if failed != nil {
+		t.sample.Failed = failed.Error()
+		t.opts.Progress("%s with %s failed: %v", t.product.name(), t.Case, failed)
+		t.keepLogs(ctx)
+	}
+	for _, step := range []func(context.Context) error{t.removeGateways, t.product.uninstall, t.reset} {
+		if err := step(ctx); err != nil {
+			return fmt.Errorf("remove %s: %w", t.product.name(), err)
+		}
+	}
+	return nil
+}
+
+// keepLogs keeps what may tell why a trial failed, for as long as the temporary
+// folder lasts.
+func (t *trial) keepLogs(ctx context.Context) {
+	text := ""
+	for _, args := range [][]string{{"get", "pods", "-A", "-o", "wide"}, {"-n", namespace, "get", "gateways", "-o", "yaml"}} {
+		out, err := t.cluster.Kubectl(ctx, args...)
+		text += fmt.Sprintf("%v: %v\n%s\n", args, err, out)
+	}
+	for space, selector := range map[string]string{
+		install.Namespace: "app.kubernetes.io/name=sluice", envoyGatewaySpace: "control-plane=envoy-gateway",
+	} {
+		out, err := t.cluster.Kubectl(ctx, "-n", space, "logs", "-l", selector, "--prefix", "--tail=200", "--all-containers")
+		text += fmt.Sprintf("logs of %s: %v\n%s\n", space, err, out)
+	}
+	file := filepath.Join(os.TempDir(), fmt.Sprintf("bench-failed-%s-%d.log", t.product.name(), t.sample.Routes))
+	if err := os.WriteFile(file, []byte(text), 0o600); err == nil {
+		t.opts.Progress("logs: %s", file)
+	}
+}

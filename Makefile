@@ -83,6 +83,10 @@ bench: envoy build ## Measure; writes docs/benchmarks.md (root, about 15 minutes
 	@build/deps.sh bench
 	go run ./test/bench
 
+.PHONY: bench-cluster
+bench-cluster: envoy cluster-build ## Measure gateways on a cluster of its own, against Envoy Gateway; writes docs/benchmarks.md (root, about 2 hours)
+	go run ./test/bench/cluster
+
 .PHONY: fuzz
 fuzz: ## Fuzz the YAML reader and the matchers for a minute each
 	build/fuzz.sh 60s

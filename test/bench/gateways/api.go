@@ -3,6 +3,7 @@ package gateways
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -28,7 +29,7 @@ func newAPI(c *cluster.Cluster) (*api, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
 	}
-	cfg.Dial, cfg.Timeout = c.Control().DialContext, time.Minute
+	cfg.Dial, cfg.Timeout = c.Control().DialContext, 5*time.Minute
 	client, err := rest.HTTPClientFor(cfg)
 	return &api{client, c.URL()}, err
 }
@@ -109,8 +110,8 @@ func eventually(ctx context.Context, what string, within, pause time.Duration, t
 		if time.Since(start) > within {
 			return fmt.Errorf("wait for %s: %w", what, err)
 		}
-		if err := sleep(ctx, pause); err != nil {
-			return err
+		if ended := sleep(ctx, pause); ended != nil {
+			return fmt.Errorf("wait for %s: %w", what, errors.Join(err, ended))
 		}
 	}
 }

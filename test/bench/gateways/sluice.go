@@ -2,6 +2,7 @@ package gateways
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -88,6 +89,16 @@ func (s *sluice) uninstall(ctx context.Context) error {
 		return err
 	}
 	if err := s.release.Uninstall(ctx); err != nil {
+		return err
+	}
+	err := eventually(ctx, "the copies' namespace to go", startup, pause, func() error {
+		err := s.api.get(ctx, "/api/v1/namespaces/sluice-secrets", nil)
+		if absent(err) {
+			return nil
+		}
+		return errors.Join(errors.New("it is there"), err)
+	})
+	if err != nil {
 		return err
 	}
 	return awaitNoPods(ctx, s.api, install.Namespace, "")

@@ -3,6 +3,9 @@ package resolve
 import (
 	"errors"
 
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/model"
 	"sluice.io/sluice/source"
 )
 
@@ -15,11 +18,11 @@ import (
 // References to other objects are not looked at: they may come right without a
 // change of this one.
 func Check(obj *source.Object) error {
-	rt := routeOf(obj.Origin.Object, obj)
+	rt := readRoute(obj.Origin.Object, obj)
 	if rt == nil {
 		return nil
 	}
-	out := rt.build(&compiler{Resolver: New(), route: rt, out: &compiled{}})
+	out := rt.compile(func(gatewayv1.BackendObjectReference) (model.BackendKey, *finding) { return model.BackendKey{}, nil })
 	switch {
 	case out.rejected != nil:
 		return errors.New(out.rejected.message)

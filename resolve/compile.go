@@ -21,13 +21,22 @@ type compiled struct {
 	l4         *model.L4Routing
 }
 
-// compiler builds one route. It reads the resolver's services.
+// lookup follows a reference to a port of a service. A finding says why it leads
+// nowhere; the key is then what it would have been.
+type lookup func(gatewayv1.BackendObjectReference) (model.BackendKey, *finding)
+
+// compile compiles the route's rules.
+func (rt *routeRules) compile(follow lookup) *compiled {
+	c := &compiler{route: rt, follow: follow, out: &compiled{}}
+	rt.read(c)
+	return c.out
+}
+
+// compiler compiles one route.
 type compiler struct {
-	*Resolver
-	route *route
-	out   *compiled
-	// gateway tells that gateways will serve the route, rather than the mesh.
-	gateway bool
+	route  *routeRules
+	follow lookup
+	out    *compiled
 	// origin is the rule being compiled.
 	origin model.Origin
 	// failing is set when a filter of the rule is not supported: the rule must
@@ -71,23 +80,45 @@ func (c *compiler) note(format string, args ...any) {
 }
 
 // finish decides whether the route is usable, given the number of its rules.
-func (c *compiler) finish(rules int) *compiled {
+func (c *compiler) finish(rules int) {
 	if rules > 0 && len(c.out.dropped) == rules {
 		all := merge("", c.out.dropped)
 		c.out.rejected = &all
 		c.out.dropped = nil
 	}
-	return c.out
+}
+
+// weighted compiles a backendRef of the rule.
+func (c *compiler) weighted(ref gatewayv1.BackendRef) model.WeightedBackend {
+	b := model.WeightedBackend{Weight: uint32(max(0, deref(ref.Weight, 1)))}
+	b.Backend, b.Invalid = c.lookup("backendRef", ref.BackendObjectReference)
+	return b
+}
+
+// lookup follows a reference of the rule. When that fails it notes why, and
+// returns the reason.
+func (c *compiler) lookup(what string, ref gatewayv1.BackendObjectReference) (model.BackendKey, string) {
+	k, f := c.follow(ref)
+	if f == nil {
+		return k, ""
+	}
+	c.unresolved(f.reason, "%s: %s", what, f.message)
+	return k, f.reason
+}
+
+// because is a finding.
+func because(reason, format string, args ...any) *finding {
+	return &finding{reason: reason, message: fmt.Sprintf(format, args...)}
 }
 
 // unsupported is the finding for a value that cannot be used.
 func unsupported(format string, args ...any) *finding {
-	return &finding{reason: reasonUnsupportedValue, message: fmt.Sprintf(format, args...)}
+	return because(reasonUnsupportedValue, format, args...)
 }
 
 // incompatible is the finding for filters that exclude each other.
 func incompatible(format string, args ...any) *finding {
-	return &finding{reason: reasonIncompatibleFilters, message: fmt.Sprintf(format, args...)}
+	return because(reasonIncompatibleFilters, format, args...)
 }
 
 var durationForm = regexp.MustCompile(`^([0-9]{1,5}(h|m|s|ms)){1,4}$`)

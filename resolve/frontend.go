@@ -110,28 +110,15 @@ func makeFrontend(g group, s *service, p servicePort, rts []*route) *model.Front
 			Origin:   s.origin,
 		}
 	case rts[0].http():
-		f.HTTP = &model.HTTPRouting{GRPC: rts[0].rank == rankGRPC, Entries: mergeEntries(rts, dialled{port: p.port})}
+		shares := make([]share, len(rts))
+		for i, rt := range rts {
+			shares[i].compiled = rt.compiled
+		}
+		f.HTTP = &model.HTTPRouting{GRPC: rts[0].rank == rankGRPC, Entries: mergeShares(shares, dialled{port: p.port})}
 	default:
 		f.L4 = rts[0].compiled.l4
 	}
 	return f
-}
-
-// mergeEntries merges the routes of a port in order of precedence.
-func mergeEntries(rts []*route, port dialled) []model.HTTPEntry {
-	if len(rts) == 1 {
-		return onPort(rts[0].compiled.entries, port)
-	}
-	n := 0
-	for _, rt := range rts {
-		n += len(rt.compiled.entries)
-	}
-	all := make([]entry, 0, n)
-	for _, rt := range rts {
-		all = append(all, rt.compiled.entries...)
-	}
-	sortEntries(all)
-	return onPort(all, port)
 }
 
 // why says in one sentence who handles a frontend, for explain.

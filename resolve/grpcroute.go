@@ -7,11 +7,10 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
-	"sluice.io/sluice/source"
 )
 
-func newGRPCRoute(ref model.ObjectRef, obj *source.Object, o *gatewayv1.GRPCRoute) *route {
-	rt := newRoute(ref, obj, rankGRPC, o.Spec.ParentRefs)
+func (rt *routeRules) readGRPC(o *gatewayv1.GRPCRoute) {
+	rt.rank, rt.parentRefs = rankGRPC, o.Spec.ParentRefs
 	rt.named(o.Spec.Hostnames)
 	for _, rule := range o.Spec.Rules {
 		rt.useFilters(asHTTPFilters(rule.Filters))
@@ -20,14 +19,10 @@ func newGRPCRoute(ref model.ObjectRef, obj *source.Object, o *gatewayv1.GRPCRout
 			rt.useFilters(asHTTPFilters(b.Filters))
 		}
 	}
-	rt.build = func(c *compiler) *compiled { return c.grpcRoute(o) }
-	return rt
+	rt.read = func(c *compiler) { c.grpcRoute(o) }
 }
 
-func (c *compiler) grpcRoute(o *gatewayv1.GRPCRoute) *compiled {
-	if len(o.Spec.Hostnames) > 0 && !c.gateway {
-		c.out.notes = append(c.out.notes, noteHostnames)
-	}
+func (c *compiler) grpcRoute(o *gatewayv1.GRPCRoute) {
 	if len(o.Spec.Rules) == 0 {
 		c.out.notes = append(c.out.notes, "the route has no rules: every call is answered with UNIMPLEMENTED")
 	}
@@ -38,7 +33,7 @@ func (c *compiler) grpcRoute(o *gatewayv1.GRPCRoute) *compiled {
 		}
 	}
 	sortEntries(c.out.entries)
-	return c.finish(len(o.Spec.Rules))
+	c.finish(len(o.Spec.Rules))
 }
 
 // grpcRule compiles one rule and adds its entries.

@@ -187,9 +187,8 @@ func (r *Resolver) makeHost(k model.HostKey) *model.Host {
 // own domain always has one, so that requests never fall to a wider listener.
 func (r *Resolver) ownHost(k model.HostKey, l *listener) *model.Host {
 	h := &model.Host{Key: k, Origin: l.origin}
-	b := bucket{l.listenerKey, k.Domain}
 	var rts []*route
-	for rt := range r.buckets[b] {
+	for rt := range r.buckets[bucket{l.listenerKey, k.Domain}] {
 		if _, lost := r.losers[l.listenerKey][rt]; !lost {
 			rts = append(rts, rt)
 		}
@@ -201,31 +200,13 @@ func (r *Resolver) ownHost(k model.HostKey, l *listener) *model.Host {
 		return h
 	}
 	slices.SortFunc(rts, func(a, b *route) int { return a.compare(b.seniority) })
+	shares := make([]share, len(rts))
+	for i, rt := range rts {
+		shares[i] = share{rt.served, rt.domains[l.listenerKey][k.Domain]}
+	}
 	h.HTTP = &model.HTTPRouting{
 		GRPC:    !slices.ContainsFunc(rts, func(rt *route) bool { return rt.rank != rankGRPC }),
-		Entries: onPort(mergeBucket(b, rts), dialled{l.port, l.secure()}),
+		Entries: mergeShares(shares, dialled{l.port, l.secure()}),
 	}
 	return h
-}
-
-// mergeBucket merges the routes of a bucket: those with the more specific host
-// names of their own first, then in order of precedence.
-func mergeBucket(b bucket, rts []*route) []entry {
-	if len(rts) == 1 {
-		return rts[0].served.entries
-	}
-	n := 0
-	for _, rt := range rts {
-		n += len(rt.served.entries)
-	}
-	all := make([]entry, 0, n)
-	for _, rt := range rts {
-		host := rt.domains[b.listener][b.domain]
-		for _, e := range rt.served.entries {
-			e.host = host
-			all = append(all, e)
-		}
-	}
-	sortEntries(all)
-	return all
 }

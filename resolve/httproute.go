@@ -6,11 +6,10 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
-	"sluice.io/sluice/source"
 )
 
-func newHTTPRoute(ref model.ObjectRef, obj *source.Object, o *gatewayv1.HTTPRoute) *route {
-	rt := newRoute(ref, obj, rankHTTP, o.Spec.ParentRefs)
+func (rt *routeRules) readHTTP(o *gatewayv1.HTTPRoute) {
+	rt.rank, rt.parentRefs = rankHTTP, o.Spec.ParentRefs
 	rt.named(o.Spec.Hostnames)
 	for _, rule := range o.Spec.Rules {
 		rt.useFilters(rule.Filters)
@@ -19,11 +18,10 @@ func newHTTPRoute(ref model.ObjectRef, obj *source.Object, o *gatewayv1.HTTPRout
 			rt.useFilters(b.Filters)
 		}
 	}
-	rt.build = func(c *compiler) *compiled { return c.httpRoute(o) }
-	return rt
+	rt.read = func(c *compiler) { c.httpRoute(o) }
 }
 
-func (rt *route) useFilters(filters []gatewayv1.HTTPRouteFilter) {
+func (rt *routeRules) useFilters(filters []gatewayv1.HTTPRouteFilter) {
 	for _, f := range filters {
 		if f.RequestMirror != nil {
 			rt.use(f.RequestMirror.BackendRef)
@@ -31,13 +29,10 @@ func (rt *route) useFilters(filters []gatewayv1.HTTPRouteFilter) {
 	}
 }
 
-func (c *compiler) httpRoute(o *gatewayv1.HTTPRoute) *compiled {
+func (c *compiler) httpRoute(o *gatewayv1.HTTPRoute) {
 	rules := o.Spec.Rules
 	if len(rules) == 0 {
 		rules = []gatewayv1.HTTPRouteRule{{}}
-	}
-	if len(o.Spec.Hostnames) > 0 && !c.gateway {
-		c.out.notes = append(c.out.notes, noteHostnames)
 	}
 	for i := range rules {
 		c.begin(i, rules[i].Name)
@@ -46,7 +41,7 @@ func (c *compiler) httpRoute(o *gatewayv1.HTTPRoute) *compiled {
 		}
 	}
 	sortEntries(c.out.entries)
-	return c.finish(len(rules))
+	c.finish(len(rules))
 }
 
 // httpRule compiles one rule and adds its entries.

@@ -3,7 +3,6 @@ package resolve
 import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
@@ -154,29 +153,13 @@ func (u *round) ingestRoute(ref model.ObjectRef, obj *source.Object) {
 	if obj == nil {
 		return
 	}
-	rt := routeOf(ref, obj)
-	if rt == nil {
+	rules := readRoute(ref, obj)
+	if rules == nil {
 		return
 	}
+	rt := newRoute(rules)
 	u.routes[ref] = rt
 	u.bind(rt)
-}
-
-// routeOf reads a route of any kind; nil for other objects.
-func routeOf(ref model.ObjectRef, obj *source.Object) *route {
-	switch o := obj.KubeObject.(type) {
-	case *gatewayv1.HTTPRoute:
-		return newHTTPRoute(ref, obj, o)
-	case *gatewayv1.GRPCRoute:
-		return newGRPCRoute(ref, obj, o)
-	case *gatewayv1.TLSRoute:
-		return newTLSRoute(ref, obj, o)
-	case *gatewayv1.TCPRoute:
-		return newTCPRoute(ref, obj, o)
-	case *gatewayv1.UDPRoute:
-		return newUDPRoute(ref, obj, o)
-	}
-	return nil
 }
 
 // bind enters a route into the indexes and marks it.

@@ -4,7 +4,6 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
-	"sluice.io/sluice/source"
 )
 
 // l4Rule is the rule of a TLSRoute, TCPRoute or UDPRoute.
@@ -13,45 +12,44 @@ type l4Rule struct {
 	refs []gatewayv1.BackendRef
 }
 
-func newTLSRoute(ref model.ObjectRef, obj *source.Object, o *gatewayv1.TLSRoute) *route {
+func (rt *routeRules) readTLS(o *gatewayv1.TLSRoute) {
 	rules := make([]l4Rule, len(o.Spec.Rules))
 	for i, r := range o.Spec.Rules {
 		rules[i] = l4Rule{r.Name, r.BackendRefs}
 	}
-	rt := newRoute(ref, obj, rankTLS, o.Spec.ParentRefs)
 	rt.named(o.Spec.Hostnames)
-	return newL4Route(rt, rules)
+	rt.readL4(rankTLS, o.Spec.ParentRefs, rules)
 }
 
-func newTCPRoute(ref model.ObjectRef, obj *source.Object, o *gatewayv1.TCPRoute) *route {
+func (rt *routeRules) readTCP(o *gatewayv1.TCPRoute) {
 	rules := make([]l4Rule, len(o.Spec.Rules))
 	for i, r := range o.Spec.Rules {
 		rules[i] = l4Rule{r.Name, r.BackendRefs}
 	}
-	return newL4Route(newRoute(ref, obj, rankTCP, o.Spec.ParentRefs), rules)
+	rt.readL4(rankTCP, o.Spec.ParentRefs, rules)
 }
 
-func newUDPRoute(ref model.ObjectRef, obj *source.Object, o *gatewayv1.UDPRoute) *route {
+func (rt *routeRules) readUDP(o *gatewayv1.UDPRoute) {
 	rules := make([]l4Rule, len(o.Spec.Rules))
 	for i, r := range o.Spec.Rules {
 		rules[i] = l4Rule{r.Name, r.BackendRefs}
 	}
-	return newL4Route(newRoute(ref, obj, rankUDP, o.Spec.ParentRefs), rules)
+	rt.readL4(rankUDP, o.Spec.ParentRefs, rules)
 }
 
-func newL4Route(rt *route, rules []l4Rule) *route {
+func (rt *routeRules) readL4(rank routeRank, parents []gatewayv1.ParentReference, rules []l4Rule) {
+	rt.rank, rt.parentRefs = rank, parents
 	for _, rule := range rules {
 		for _, b := range rule.refs {
 			rt.use(b.BackendObjectReference)
 		}
 	}
-	rt.build = func(c *compiler) *compiled { return c.l4Route(rules) }
-	return rt
+	rt.read = func(c *compiler) { c.l4Route(rules) }
 }
 
 // l4Route compiles the first rule: nothing tells connections apart, so a second
 // one could never take any.
-func (c *compiler) l4Route(rules []l4Rule) *compiled {
+func (c *compiler) l4Route(rules []l4Rule) {
 	for i, rule := range rules {
 		c.begin(i, rule.name)
 		if i > 0 {
@@ -71,5 +69,4 @@ func (c *compiler) l4Route(rules []l4Rule) *compiled {
 	if c.out.l4 == nil {
 		c.out.rejected = unsupported("%s needs a rule", c.route.article())
 	}
-	return c.out
 }

@@ -60,7 +60,7 @@ func grpcRank(service, method string, regex bool, headers int) rank {
 // entry is one match of one rule with all that orders it among others.
 type entry struct {
 	model.HTTPEntry
-	host        string // in a gateway's bucket: the route's own host name
+	host        string // the route's own host name, see [share]
 	rank        rank
 	route       seniority
 	rule, match int
@@ -82,4 +82,33 @@ func (e *entry) compare(o *entry) int {
 
 func sortEntries(es []entry) {
 	slices.SortFunc(es, func(a, b entry) int { return a.compare(&b) })
+}
+
+// share is what a route has of the requests to a port or to a domain of it: host
+// is the route's own host name by which it does, where host names tell requests
+// apart.
+type share struct {
+	*compiled
+	host string
+}
+
+// mergeShares returns the entries of several routes in order of precedence, for the
+// port that clients dialled.
+func mergeShares(shares []share, port dialled) []model.HTTPEntry {
+	if len(shares) == 1 {
+		return onPort(shares[0].entries, port)
+	}
+	n := 0
+	for _, s := range shares {
+		n += len(s.entries)
+	}
+	all := make([]entry, 0, n)
+	for _, s := range shares {
+		for _, e := range s.entries {
+			e.host = s.host
+			all = append(all, e)
+		}
+	}
+	sortEntries(all)
+	return onPort(all, port)
 }

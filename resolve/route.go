@@ -7,40 +7,20 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
-	"sluice.io/sluice/resolve/hostname"
-	"sluice.io/sluice/source"
-)
-
-// routeRank orders the kinds of routes by how specific they are: on one service
-// port only routes of the most specific kind apply (GEP-1294).
-type routeRank int
-
-const (
-	rankUDP routeRank = iota
-	rankTCP
-	rankTLS
-	rankHTTP
-	rankGRPC
 )
 
 // route is a route of any kind. Its Service parents make it a route of the mesh,
 // its gates one of gateways; each reads it in its own way.
 type route struct {
-	seniority
-	ref     model.ObjectRef
-	obj     *source.Object
-	rank    routeRank
+	*routeRules
 	parents []parent  // its Service parents, in order; others are not ours
 	gates   []gate    // its Gateway and ListenerSet parents, ours or not
 	strays  []finding // parentRefs that are nobody's, as it stands
-	uses    []name    // the services that its rules send or mirror to
-	build   func(*compiler) *compiled
 
-	compiled *compiled
+	compiled *compiled    // for the mesh
 	attached []attachment // one for each parent
 	losses   map[group]map[portKey]loss
 
-	hostnames  []string  // in lower case
 	served     *compiled // for gateways
 	admissions []admission
 	domains    map[listenerKey]domains
@@ -75,39 +55,21 @@ type finding struct {
 	where, reason, message string
 }
 
-func (rt *route) protocol() model.Protocol {
-	if rt.rank == rankUDP {
-		return model.UDP
-	}
-	return model.TCP
-}
-
-// article names the route's kind with its article.
-func (rt *route) article() string { return withArticle(rt.ref.Kind) }
-
-func withArticle(kind string) string {
-	if kind == kindHTTPRoute {
-		return "an " + kind
-	}
-	return "a " + kind
-}
-
-func (rt *route) http() bool { return rt.rank >= rankHTTP }
-
-func newRoute(ref model.ObjectRef, obj *source.Object, rank routeRank, refs []gatewayv1.ParentReference) *route {
-	rt := &route{seniority: seniorityOf(obj), ref: ref, obj: obj, rank: rank}
-	for i, p := range refs {
+// newRoute sorts a route's parentRefs.
+func newRoute(rules *routeRules) *route {
+	rt := &route{routeRules: rules}
+	for i, p := range rules.parentRefs {
 		if g, ok := rt.gate(i, p); ok {
 			rt.gates = append(rt.gates, g)
 			continue
 		}
-		if deref(p.Group, gatewayv1.GroupName) != "" || deref(p.Kind, kindGateway) != kindService || rank == rankTLS {
+		if deref(p.Group, gatewayv1.GroupName) != "" || deref(p.Kind, kindGateway) != kindService || rt.rank == rankTLS {
 			rt.stray(i, p)
 			continue
 		}
-		g := group{service: name{string(deref(p.Namespace, gatewayv1.Namespace(ref.Namespace))), string(p.Name)}}
-		if g.service.namespace != ref.Namespace {
-			g.scope = ref.Namespace
+		g := group{service: name{string(deref(p.Namespace, gatewayv1.Namespace(rt.ref.Namespace))), string(p.Name)}}
+		if g.service.namespace != rt.ref.Namespace {
+			g.scope = rt.ref.Namespace
 		}
 		rt.parents = append(rt.parents, parent{
 			ref: i, group: g, port: uint16(deref(p.Port, 0)), section: string(deref(p.SectionName, "")),
@@ -126,13 +88,6 @@ func (rt *route) gate(i int, p gatewayv1.ParentReference) (gate, bool) {
 	return gate{ref: i, parent: n.ref(kind), port: uint16(deref(p.Port, 0)), section: string(deref(p.SectionName, ""))}, true
 }
 
-// named keeps the route's host names.
-func (rt *route) named(hostnames []gatewayv1.Hostname) {
-	for _, h := range hostnames {
-		rt.hostnames = append(rt.hostnames, hostname.Domain(string(h)))
-	}
-}
-
 // stray notes a parentRef that nobody here serves. One of kind Service in the
 // Gateway API's group, which is the default, is always a mistake.
 func (rt *route) stray(i int, p gatewayv1.ParentReference) {
@@ -147,33 +102,15 @@ func (rt *route) stray(i int, p gatewayv1.ParentReference) {
 	rt.strays = append(rt.strays, f)
 }
 
-// use notes that the route refers to a service.
-func (rt *route) use(ref gatewayv1.BackendObjectReference) {
-	if !isService(ref) {
-		return
-	}
-	if n := rt.target(ref); !slices.Contains(rt.uses, n) {
-		rt.uses = append(rt.uses, n)
-	}
-}
-
-func (rt *route) target(ref gatewayv1.BackendObjectReference) name {
-	return name{string(deref(ref.Namespace, gatewayv1.Namespace(rt.ref.Namespace))), string(ref.Name)}
-}
-
-func isService(ref gatewayv1.BackendObjectReference) bool {
-	return deref(ref.Group, "") == "" && deref(ref.Kind, kindService) == kindService
-}
-
 // updateRoutes compiles the marked routes, attaches them, and marks the
 // frontends that they shape.
 func (u *round) updateRoutes() {
 	for rt := range u.compile {
 		if len(rt.parents) > 0 {
-			rt.compiled = rt.build(&compiler{Resolver: u.Resolver, route: rt, out: &compiled{}})
+			rt.compiled = u.compileForMesh(rt)
 		}
 		if len(rt.gates) > 0 {
-			rt.served = rt.build(&compiler{Resolver: u.Resolver, route: rt, out: &compiled{}, gateway: true})
+			rt.served = rt.compile(u.follow(rt, true))
 		}
 		u.attach.add(rt)
 	}
@@ -188,4 +125,14 @@ func (u *round) updateRoutes() {
 		}
 		u.report.add(rt.ref)
 	}
+}
+
+const noteHostnames = "spec.hostnames is ignored with Service parents: match the Host header instead"
+
+func (r *Resolver) compileForMesh(rt *route) *compiled {
+	c := rt.compile(r.follow(rt, false))
+	if len(rt.hostnames) > 0 {
+		c.notes = slices.Insert(c.notes, 0, noteHostnames)
+	}
+	return c
 }

@@ -53,8 +53,6 @@ const (
 	reasonInvalid                = "Invalid"
 )
 
-const noteHostnames = "spec.hostnames is ignored with Service parents: match the Host header instead"
-
 // updateStatuses writes the statuses of the marked objects, and reports those
 // that changed.
 func (u *round) updateStatuses() {
@@ -173,7 +171,7 @@ func (r *Resolver) routeStatus(rt *route) *model.Status {
 // gateConditions are a route's conditions for a Gateway or ListenerSet.
 func (r *Resolver) gateConditions(rt *route, a admission) []model.Condition {
 	accepted, conflict := r.admitted(rt, a)
-	cs := []model.Condition{accepted, rt.served.resolvedRefs()}
+	cs := []model.Condition{accepted, resolvedRefs(rt.served)}
 	if accepted.Status && len(rt.served.dropped) > 0 {
 		f := merge("Dropped Rule: ", rt.served.dropped)
 		cs = append(cs, f.condition(conditionPartiallyInvalid, true))
@@ -209,7 +207,7 @@ func (r *Resolver) admitted(rt *route, a admission) (model.Condition, *finding) 
 		f := merge("", conflicts)
 		return f.condition(conditionAccepted, false), nil
 	}
-	accepted := rt.served.inForce(len(conflicts) == len(a.listeners))
+	accepted := inForce(rt.served, len(conflicts) == len(a.listeners))
 	if len(conflicts) == 0 {
 		return accepted, nil
 	}
@@ -219,7 +217,7 @@ func (r *Resolver) admitted(rt *route, a admission) (model.Condition, *finding) 
 
 // inForce is the Accepted condition of a route that is accepted, and says whether
 // others leave it nothing.
-func (c *compiled) inForce(nothing bool) model.Condition {
+func inForce(c *compiled, nothing bool) model.Condition {
 	ok := finding{reason: reasonAccepted, message: "the route is in force"}
 	if nothing {
 		ok.message = "the route is valid, but not in force: see Conflicted"
@@ -253,7 +251,7 @@ func stranded(ours int, strays []finding) []model.Condition {
 
 func (rt *route) conditions(p parent, at attachment) []model.Condition {
 	accepted, conflict := rt.accepted(p, at)
-	cs := []model.Condition{accepted, rt.compiled.resolvedRefs()}
+	cs := []model.Condition{accepted, resolvedRefs(rt.compiled)}
 	if accepted.Status && len(rt.compiled.dropped) > 0 {
 		f := merge("Dropped Rule: ", rt.compiled.dropped)
 		cs = append(cs, f.condition(conditionPartiallyInvalid, true))
@@ -278,7 +276,7 @@ func (rt *route) accepted(p parent, at attachment) (model.Condition, *finding) {
 		f := merge("", conflicts)
 		return f.condition(conditionAccepted, false), nil
 	}
-	accepted := rt.compiled.inForce(len(conflicts) == len(at.ports))
+	accepted := inForce(rt.compiled, len(conflicts) == len(at.ports))
 	if len(conflicts) == 0 {
 		return accepted, nil
 	}
@@ -305,7 +303,7 @@ func (rt *route) conflicts(p parent, at attachment) (fs []finding, outranked int
 	return fs, outranked
 }
 
-func (c *compiled) resolvedRefs() model.Condition {
+func resolvedRefs(c *compiled) model.Condition {
 	if len(c.unresolved) > 0 {
 		f := merge("", c.unresolved)
 		return f.condition(conditionResolvedRefs, false)

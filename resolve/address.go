@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -17,7 +16,7 @@ func (u *round) readReach(f *frame) {
 	for _, a := range g.spec.Addresses {
 		switch kind := deref(a.Type, gatewayv1.IPAddressType); {
 		case kind != gatewayv1.IPAddressType:
-			r.unsupported = &finding{reason: string(gatewayv1.GatewayReasonUnsupportedAddress), message: fmt.Sprintf("addresses of type %s are not supported: IPAddress is", kind)}
+			r.unsupported = because(string(gatewayv1.GatewayReasonUnsupportedAddress), "addresses of type %s are not supported: IPAddress is", kind)
 		case a.Value != "":
 			asked = append(asked, a.Value)
 		}
@@ -48,7 +47,7 @@ func (r *reach) add(text string, asked bool) {
 }
 
 func notUsable(format string, args ...any) *finding {
-	return &finding{reason: string(gatewayv1.GatewayReasonAddressNotUsable), message: fmt.Sprintf(format, args...)}
+	return because(string(gatewayv1.GatewayReasonAddressNotUsable), format, args...)
 }
 
 // assigned reads the addresses that a controller wrote.
@@ -71,7 +70,7 @@ func (u *round) assigned(r *reach, g *gateway, asked []string) {
 		}
 	}
 	if !r.known {
-		r.unusable = &finding{reason: string(gatewayv1.GatewayReasonAddressNotAssigned), message: "no address is assigned yet"}
+		r.unusable = because(string(gatewayv1.GatewayReasonAddressNotAssigned), "no address is assigned yet")
 		if len(asked) > 0 {
 			r.unusable = notUsable("none of the addresses asked for is assigned: they are not in a pool, belong to others, or the load balancer does not give them")
 		}

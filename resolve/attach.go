@@ -60,5 +60,5 @@ func (p parent) wish() string {
 }
 
 func refuse(reason, format string, args ...any) attachment {
-	return attachment{refused: &finding{reason: reason, message: fmt.Sprintf(format, args...)}}
+	return attachment{refused: because(reason, format, args...)}
 }

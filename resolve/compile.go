@@ -14,10 +14,10 @@ import (
 type compiled struct {
 	// rejected is set when no rule can be used: then nothing attaches.
 	rejected   *finding
-	dropped    []finding // rules that are left out, when others remain
-	unresolved []finding // references that lead nowhere, and filters that we lack
-	notes      []string  // what an operator should know, though nothing is wrong
-	entries    []entry   // of an HTTPRoute or GRPCRoute, in order of precedence
+	dropped    []*finding // rules that are left out, when others remain
+	unresolved []*finding // references that lead nowhere, and filters that we lack
+	notes      []string   // what an operator should know, though nothing is wrong
+	entries    []entry    // of an HTTPRoute or GRPCRoute, in order of precedence
 	l4         *model.L4Routing
 }
 
@@ -66,12 +66,12 @@ func (c *compiler) where() string {
 
 // drop leaves the rule out.
 func (c *compiler) drop(f *finding) {
-	c.out.dropped = append(c.out.dropped, finding{c.where(), f.reason, f.message})
+	c.out.dropped = append(c.out.dropped, &finding{c.where(), f.reason, f.message})
 }
 
 // unresolved notes a reference of the rule that leads nowhere.
 func (c *compiler) unresolved(reason, format string, args ...any) {
-	c.out.unresolved = append(c.out.unresolved, finding{c.where(), reason, fmt.Sprintf(format, args...)})
+	c.out.unresolved = append(c.out.unresolved, &finding{c.where(), reason, fmt.Sprintf(format, args...)})
 }
 
 // note tells the operator something about the rule.
@@ -82,9 +82,7 @@ func (c *compiler) note(format string, args ...any) {
 // finish decides whether the route is usable, given the number of its rules.
 func (c *compiler) finish(rules int) {
 	if rules > 0 && len(c.out.dropped) == rules {
-		all := merge("", c.out.dropped)
-		c.out.rejected = &all
-		c.out.dropped = nil
+		c.out.rejected, c.out.dropped = merge("", c.out.dropped), nil
 	}
 }
 

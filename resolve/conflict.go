@@ -114,10 +114,9 @@ func (l *listener) conflict(other *listener) {
 		who += " of " + other.parent.String()
 	}
 	if other.layer() != l.layer() || l.layer() == rawLayer {
-		l.refused = &finding{reason: string(gatewayv1.ListenerReasonProtocolConflict), message: fmt.Sprintf(
-			"port %d cannot serve protocol %s beside the %s of %s", l.port, l.protocol, other.protocol, who)}
+		l.refused = because(string(gatewayv1.ListenerReasonProtocolConflict),
+			"port %d cannot serve protocol %s beside the %s of %s", l.port, l.protocol, other.protocol, who)
 		return
 	}
-	l.refused = &finding{reason: string(gatewayv1.ListenerReasonHostnameConflict), message: fmt.Sprintf(
-		"%s has host name %s on port %d as well", who, l.domain, l.port)}
+	l.refused = because(string(gatewayv1.ListenerReasonHostnameConflict), "%s has host name %s on port %d as well", who, l.domain, l.port)
 }

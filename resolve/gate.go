@@ -55,7 +55,7 @@ func (r *Resolver) enter(g gate, rt *route) (admission, map[listenerKey]domains)
 	}
 	a := admission{ours: true}
 	if p.refused != nil {
-		a.refused = &finding{reason: reasonNoMatchingParent, message: fmt.Sprintf("%s is not attached to its Gateway: %s", p.ref, p.refused.message)}
+		a.refused = because(reasonNoMatchingParent, "%s is not attached to its Gateway: %s", p.ref, p.refused.message)
 		return a, nil
 	}
 	in := map[listenerKey]domains{}
@@ -76,11 +76,13 @@ func (r *Resolver) enter(g gate, rt *route) (admission, map[listenerKey]domains)
 	}
 	switch {
 	case !named:
-		a.refused = &finding{reason: reasonNoMatchingParent, message: fmt.Sprintf("%s has no listener %s", p.ref, g.wish())}
+		a.refused = because(reasonNoMatchingParent, "%s has no listener %s", p.ref, g.wish())
 	case !open:
-		a.refused = &finding{reason: string(gatewayv1.RouteReasonNotAllowedByListeners), message: fmt.Sprintf("no listener of %s lets %ss of namespace %s in: see allowedRoutes", p.ref, rt.ref.Kind, rt.ref.Namespace)}
+		a.refused = because(string(gatewayv1.RouteReasonNotAllowedByListeners),
+			"no listener of %s lets %ss of namespace %s in: see allowedRoutes", p.ref, rt.ref.Kind, rt.ref.Namespace)
 	case len(in) == 0:
-		a.refused = &finding{reason: string(gatewayv1.RouteReasonNoMatchingListenerHostname), message: fmt.Sprintf("none of the route's hostnames is one of a listener's of %s", p.ref)}
+		a.refused = because(string(gatewayv1.RouteReasonNoMatchingListenerHostname),
+			"none of the route's hostnames is one of a listener's of %s", p.ref)
 	}
 	return a, in
 }

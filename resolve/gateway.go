@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -226,14 +225,15 @@ func (f *frame) judge(class *finding) {
 	spec := f.gateway.spec
 	switch {
 	case class != nil:
-		f.refused = &finding{reason: reasonInvalidParameters, message: fmt.Sprintf("GatewayClass %s is not accepted: %s", spec.GatewayClassName, class.message)}
+		f.refused = because(reasonInvalidParameters, "GatewayClass %s is not accepted: %s", spec.GatewayClassName, class.message)
 	case spec.Infrastructure != nil && spec.Infrastructure.ParametersRef != nil:
 		p := spec.Infrastructure.ParametersRef
-		f.refused = &finding{reason: reasonInvalidParameters, message: fmt.Sprintf("infrastructure.parametersRef names %s.%s %s: a Gateway has the parameters of its class", p.Kind, p.Group, p.Name)}
+		f.refused = because(reasonInvalidParameters,
+			"infrastructure.parametersRef names %s.%s %s: a Gateway has the parameters of its class", p.Kind, p.Group, p.Name)
 	case f.reach.unsupported != nil:
 		f.refused = f.reach.unsupported
 	case !slices.ContainsFunc(f.listeners, func(l *listener) bool { return l.refused == nil }):
-		f.refused = &finding{reason: reasonListenersNotValid, message: "none of the listeners is valid: see their conditions"}
+		f.refused = because(reasonListenersNotValid, "none of the listeners is valid: see their conditions")
 	}
 }
 

@@ -1,8 +1,6 @@
 package resolve
 
 import (
-	"fmt"
-
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/crds/v1alpha1"
@@ -43,7 +41,7 @@ func (u *round) ingestClass(n string, obj *source.Object) {
 }
 
 func invalidParameters(format string, args ...any) *finding {
-	return &finding{reason: reasonInvalidParameters, message: fmt.Sprintf(format, args...)}
+	return because(reasonInvalidParameters, format, args...)
 }
 
 // ingestParameters marks the classes that name GatewayParameters, and their
@@ -81,12 +79,11 @@ func (r *Resolver) refused(c *gatewayClass) *finding {
 
 func (r *Resolver) classStatus(c *gatewayClass) *model.Status {
 	st := &model.Status{Origin: c.origin, Features: features}
-	version := finding{reason: string(gatewayv1.GatewayClassReasonSupportedVersion), message: "Gateway API v1.6 is served"}
+	version := because(string(gatewayv1.GatewayClassReasonSupportedVersion), "Gateway API v1.6 is served")
 	if wrong := r.refused(c); wrong != nil {
 		st.Conditions = []model.Condition{wrong.condition(conditionAccepted, false)}
 	} else {
-		ok := finding{reason: reasonAccepted, message: "Gateways of this class are served"}
-		st.Conditions = []model.Condition{ok.condition(conditionAccepted, true)}
+		st.Conditions = []model.Condition{because(reasonAccepted, "Gateways of this class are served").condition(conditionAccepted, true)}
 	}
 	st.Conditions = append(st.Conditions, version.condition(string(gatewayv1.GatewayClassConditionStatusSupportedVersion), true))
 	return st

@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -19,8 +18,8 @@ func (r *Resolver) gatewayStatus(n name) *model.Status {
 		if g == nil || !g.standalone() {
 			return nil
 		}
-		wrong := finding{reason: string(gatewayv1.GatewayReasonPending), message: fmt.Sprintf("there is no GatewayClass %q with controllerName %s", g.spec.GatewayClassName, ControllerName)}
-		return &model.Status{Origin: g.obj.Origin, Conditions: []model.Condition{wrong.condition(conditionAccepted, false)}}
+		return &model.Status{Origin: g.obj.Origin, Conditions: []model.Condition{because(string(gatewayv1.GatewayReasonPending),
+			"there is no GatewayClass %q with controllerName %s", g.spec.GatewayClassName, ControllerName).condition(conditionAccepted, false)}}
 	}
 	st := &model.Status{
 		Origin: f.origin, Listeners: r.listenerStatuses(f, f.parents[0]), AttachedListenerSets: f.attached,
@@ -29,8 +28,8 @@ func (r *Resolver) gatewayStatus(n name) *model.Status {
 	accepted := f.accepted()
 	st.Conditions = []model.Condition{accepted, r.programmed(f, accepted), f.resolvedRefs()}
 	if f.insecure {
-		warn := finding{reason: string(gatewayv1.GatewayReasonConfigurationChanged), message: "clients are let in without a valid certificate: validation mode AllowInsecureFallback"}
-		st.Conditions = append(st.Conditions, warn.condition(conditionInsecureFrontend, true))
+		st.Conditions = append(st.Conditions, because(string(gatewayv1.GatewayReasonConfigurationChanged),
+			"clients are let in without a valid certificate: validation mode AllowInsecureFallback").condition(conditionInsecureFrontend, true))
 	}
 	return st
 }
@@ -43,9 +42,9 @@ func (f *frame) accepted() model.Condition {
 	if f.refused != nil {
 		return f.refused.condition(conditionAccepted, false)
 	}
-	ok := finding{reason: reasonAccepted, message: "the Gateway is valid"}
+	ok := because(reasonAccepted, "the Gateway is valid")
 	if bad := invalidNames(f.parents[0].listeners); bad != "" {
-		ok = finding{reason: reasonListenersNotValid, message: "the Gateway is valid but for listeners " + bad + ": see their conditions"}
+		ok = because(reasonListenersNotValid, "the Gateway is valid but for listeners %s: see their conditions", bad)
 	}
 	return ok.condition(conditionAccepted, true)
 }
@@ -65,8 +64,7 @@ func invalidNames(ls []*listener) string {
 func (r *Resolver) programmed(f *frame, accepted model.Condition) model.Condition {
 	switch {
 	case !accepted.Status:
-		wrong := finding{reason: reasonInvalid, message: "it is not accepted: " + accepted.Message}
-		return wrong.condition(conditionProgrammed, false)
+		return because(reasonInvalid, "it is not accepted: %s", accepted.Message).condition(conditionProgrammed, false)
 	case f.reach.unusable != nil:
 		return f.reach.unusable.condition(conditionProgrammed, false)
 	}
@@ -76,8 +74,7 @@ func (r *Resolver) programmed(f *frame, accepted model.Condition) model.Conditio
 	var why finding
 	for _, l := range f.listeners {
 		if wrong := r.idle(f, l); wrong == nil {
-			ok := finding{reason: reasonProgrammed, message: "listeners are served"}
-			return ok.condition(conditionProgrammed, true)
+			return because(reasonProgrammed, "listeners are served").condition(conditionProgrammed, true)
 		} else if why.reason == "" {
 			why = *wrong
 		}
@@ -96,11 +93,10 @@ func (f *frame) resolvedRefs() model.Condition {
 		}
 	}
 	if len(bad) > 0 {
-		wrong := finding{reason: string(gatewayv1.GatewayReasonListenersNotResolved), message: "references of listeners " + strings.Join(bad, ", ") + " lead nowhere: see their conditions"}
-		return wrong.condition(conditionResolvedRefs, false)
+		return because(string(gatewayv1.GatewayReasonListenersNotResolved),
+			"references of listeners %s lead nowhere: see their conditions", strings.Join(bad, ", ")).condition(conditionResolvedRefs, false)
 	}
-	ok := finding{reason: reasonResolvedRefs, message: "all references are resolved"}
-	return ok.condition(conditionResolvedRefs, true)
+	return because(reasonResolvedRefs, "all references are resolved").condition(conditionResolvedRefs, true)
 }
 
 // listenerSetStatus is the status of a ListenerSet of a Gateway of ours.
@@ -127,30 +123,27 @@ func (p *parentFrame) accepted(f *frame) model.Condition {
 	case p.refused != nil:
 		return p.refused.condition(conditionAccepted, false)
 	case f.refused != nil && f.refused.reason != reasonListenersNotValid:
-		wrong := finding{reason: string(gatewayv1.ListenerSetReasonParentNotAccepted), message: f.gateway.ref.String() + " is not accepted: " + f.refused.message}
-		return wrong.condition(conditionAccepted, false)
+		return because(string(gatewayv1.ListenerSetReasonParentNotAccepted),
+			"%s is not accepted: %s", f.gateway.ref, f.refused.message).condition(conditionAccepted, false)
 	case !slices.ContainsFunc(p.listeners, (*listener).sound):
-		wrong := finding{reason: reasonListenersNotValid, message: "no listener is valid and has what it needs: see their conditions"}
-		return wrong.condition(conditionAccepted, false)
+		return because(reasonListenersNotValid,
+			"no listener is valid and has what it needs: see their conditions").condition(conditionAccepted, false)
 	}
-	ok := finding{reason: reasonAccepted, message: "the ListenerSet belongs to " + f.gateway.ref.String()}
+	ok := because(reasonAccepted, "the ListenerSet belongs to %s", f.gateway.ref)
 	if bad := invalidNames(p.listeners); bad != "" {
-		ok = finding{reason: reasonListenersNotValid, message: ok.message + ", but for listeners " + bad + ": see their conditions"}
+		ok = because(reasonListenersNotValid, "%s, but for listeners %s: see their conditions", ok.message, bad)
 	}
 	return ok.condition(conditionAccepted, true)
 }
 
 func (r *Resolver) setProgrammed(f *frame, accepted model.Condition) model.Condition {
 	if !accepted.Status {
-		wrong := finding{reason: accepted.Reason, message: "it is not accepted: " + accepted.Message}
-		return wrong.condition(conditionProgrammed, false)
+		return because(accepted.Reason, "it is not accepted: %s", accepted.Message).condition(conditionProgrammed, false)
 	}
 	if c := r.programmed(f, f.accepted()); !c.Status {
-		wrong := finding{reason: "ParentNotProgrammed", message: f.gateway.ref.String() + ": " + c.Message}
-		return wrong.condition(conditionProgrammed, false)
+		return because("ParentNotProgrammed", "%s: %s", f.gateway.ref, c.Message).condition(conditionProgrammed, false)
 	}
-	ok := finding{reason: reasonProgrammed, message: "listeners are served"}
-	return ok.condition(conditionProgrammed, true)
+	return because(reasonProgrammed, "listeners are served").condition(conditionProgrammed, true)
 }
 
 func (r *Resolver) listenerStatuses(f *frame, p *parentFrame) []model.ListenerStatus {
@@ -180,21 +173,17 @@ func (r *Resolver) listenerConditions(f *frame, l *listener) []model.Condition {
 	if l.refused != nil {
 		cs = append(cs, l.refused.condition(conditionAccepted, false))
 	} else {
-		ok := finding{reason: reasonAccepted, message: "the listener is valid"}
-		cs = append(cs, ok.condition(conditionAccepted, true))
+		cs = append(cs, because(reasonAccepted, "the listener is valid").condition(conditionAccepted, true))
 	}
 	if wrong := r.idle(f, l); wrong != nil {
 		cs = append(cs, wrong.condition(conditionProgrammed, false))
 	} else {
-		ok := finding{reason: reasonProgrammed, message: "the listener is served"}
-		cs = append(cs, ok.condition(conditionProgrammed, true))
+		cs = append(cs, because(reasonProgrammed, "the listener is served").condition(conditionProgrammed, true))
 	}
 	if len(l.unresolved) > 0 {
-		wrong := merge("", l.unresolved)
-		cs = append(cs, wrong.condition(conditionResolvedRefs, false))
+		cs = append(cs, merge("", l.unresolved).condition(conditionResolvedRefs, false))
 	} else {
-		ok := finding{reason: reasonResolvedRefs, message: "all references are resolved"}
-		cs = append(cs, ok.condition(conditionResolvedRefs, true))
+		cs = append(cs, because(reasonResolvedRefs, "all references are resolved").condition(conditionResolvedRefs, true))
 	}
 	if l.conflicted {
 		cs = append(cs, l.refused.condition(conditionConflicted, true))
@@ -208,13 +197,13 @@ func (r *Resolver) idle(f *frame, l *listener) *finding {
 	case l.conflicted:
 		return l.refused
 	case l.refused != nil:
-		return &finding{reason: reasonInvalid, message: "it is not accepted: " + l.refused.message}
+		return because(reasonInvalid, "it is not accepted: %s", l.refused.message)
 	case l.useless:
-		return &finding{reason: reasonInvalid, message: "it has nothing to serve with: see ResolvedRefs"}
+		return because(reasonInvalid, "it has nothing to serve with: see ResolvedRefs")
 	case f.refused != nil:
-		return &finding{reason: reasonInvalid, message: f.gateway.ref.String() + " is not accepted: " + f.refused.message}
+		return because(reasonInvalid, "%s is not accepted: %s", f.gateway.ref, f.refused.message)
 	case !f.reach.known:
-		return &finding{reason: string(gatewayv1.ListenerReasonPending), message: f.reach.unusable.message}
+		return because(string(gatewayv1.ListenerReasonPending), "%s", f.reach.unusable.message)
 	}
 	return r.portTaken(f, l.portKey())
 }

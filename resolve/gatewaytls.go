@@ -1,8 +1,6 @@
 package resolve
 
 import (
-	"fmt"
-
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
@@ -73,7 +71,7 @@ func (u *round) terminate(g *gateway, l *listener, in *gatewayv1.ListenerTLSConf
 	for _, ref := range refs {
 		pair, wrong := u.keyPair(l.parent, g.name, ref, string(gatewayv1.ListenerReasonInvalidCertificateRef))
 		if wrong != nil {
-			l.unresolved = append(l.unresolved, *wrong)
+			l.unresolved = append(l.unresolved, wrong)
 			continue
 		}
 		l.tls.Certificates = append(l.tls.Certificates, pair)
@@ -86,14 +84,14 @@ func (u *round) keyPair(from model.ObjectRef, gw name, ref gatewayv1.SecretObjec
 	n := name{string(deref(ref.Namespace, gatewayv1.Namespace(from.Namespace))), string(ref.Name)}
 	kind, group := string(deref(ref.Kind, kindSecret)), string(deref(ref.Group, ""))
 	if group != "" || kind != kindSecret {
-		return model.ObjectRef{}, &finding{reason: invalid, message: fmt.Sprintf("%s %s is not supported: only Secrets are", groupKind(kind, group), n)}
+		return model.ObjectRef{}, because(invalid, "%s %s is not supported: only Secrets are", groupKind(kind, group), n)
 	}
 	c, wrong := u.certify(from, gw, credentialKey{ref: n.ref(kindSecret)})
 	switch {
 	case wrong != nil:
 		return model.ObjectRef{}, wrong
 	case c.wrong != "":
-		return model.ObjectRef{}, &finding{reason: invalid, message: describeCredential(n.ref(kindSecret), c)}
+		return model.ObjectRef{}, because(invalid, "%s", describeCredential(n.ref(kindSecret), c))
 	}
 	return n.ref(kindSecret), nil
 }
@@ -108,7 +106,8 @@ func (u *round) certify(from model.ObjectRef, gw name, k credentialKey) (*creden
 		u.crossedBy.add(gw, c)
 	}
 	if !u.granted(from, k.ref.Kind, to) {
-		return nil, &finding{reason: reasonRefNotPermitted, message: fmt.Sprintf("no ReferenceGrant in namespace %s lets a %s of namespace %s refer to %s", to.namespace, from.Kind, from.Namespace, k.ref)}
+		return nil, because(reasonRefNotPermitted,
+			"no ReferenceGrant in namespace %s lets a %s of namespace %s refer to %s", to.namespace, from.Kind, from.Namespace, k.ref)
 	}
 	u.certified.add(k, gw)
 	u.certifies.add(gw, k)
@@ -176,13 +175,13 @@ func (u *round) askClients(g *gateway, l *listener, front *gatewayv1.FrontendTLS
 	for _, ref := range v.CACertificateRefs {
 		bundle, wrong := u.clientBundle(g, ref)
 		if wrong != nil {
-			l.unresolved = append(l.unresolved, *wrong)
+			l.unresolved = append(l.unresolved, wrong)
 			continue
 		}
 		client.Bundles = append(client.Bundles, bundle)
 	}
 	if len(client.Bundles) == 0 {
-		l.refuse(&finding{reason: string(gatewayv1.ListenerReasonNoValidCACertificate), message: "none of the authorities that would vouch for clients can be used"})
+		l.refuse(because(string(gatewayv1.ListenerReasonNoValidCACertificate), "none of the authorities that would vouch for clients can be used"))
 	}
 	l.tls.Client = client
 }
@@ -191,17 +190,15 @@ func (u *round) clientBundle(g *gateway, ref gatewayv1.ObjectReference) (model.O
 	n := name{string(deref(ref.Namespace, gatewayv1.Namespace(g.name.namespace))), string(ref.Name)}
 	kind := string(ref.Kind)
 	if ref.Group != "" || kind != kindConfigMap && kind != kindSecret {
-		return model.ObjectRef{}, &finding{
-			reason:  string(gatewayv1.ListenerReasonInvalidCACertificateKind),
-			message: fmt.Sprintf("%s %s is not supported: ConfigMaps and Secrets are", groupKind(kind, string(ref.Group)), n),
-		}
+		return model.ObjectRef{}, because(string(gatewayv1.ListenerReasonInvalidCACertificateKind),
+			"%s %s is not supported: ConfigMaps and Secrets are", groupKind(kind, string(ref.Group)), n)
 	}
 	c, wrong := u.certify(g.ref, g.name, credentialKey{ref: n.ref(kind), bundle: true})
 	switch {
 	case wrong != nil:
 		return model.ObjectRef{}, wrong
 	case c.wrong != "":
-		return model.ObjectRef{}, &finding{reason: string(gatewayv1.ListenerReasonInvalidCACertificateRef), message: describeCredential(n.ref(kind), c)}
+		return model.ObjectRef{}, because(string(gatewayv1.ListenerReasonInvalidCACertificateRef), "%s", describeCredential(n.ref(kind), c))
 	}
 	return n.ref(kind), nil
 }

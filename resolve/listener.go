@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -29,9 +28,9 @@ type listener struct {
 	doorway  doorway
 	origin   model.Origin
 
-	refused    *finding  // it is not accepted
-	conflicted bool      // and that is because of other listeners
-	unresolved []finding // references that lead nowhere
+	refused    *finding   // it is not accepted
+	conflicted bool       // and that is because of other listeners
+	unresolved []*finding // references that lead nowhere
 	tls        *model.TLS
 	useless    bool // accepted, and nothing to serve with
 }
@@ -102,7 +101,7 @@ func newListener(k listenerKey, gateway name, in *gatewayv1.Listener, origin mod
 	}
 	known := routeKinds[in.Protocol]
 	if known == nil {
-		l.refused = &finding{reason: reasonUnsupportedProtocol, message: fmt.Sprintf("protocol %q is not served: HTTP, HTTPS, TLS, TCP and UDP are", in.Protocol)}
+		l.refused = because(reasonUnsupportedProtocol, "protocol %q is not served: HTTP, HTTPS, TLS, TCP and UDP are", in.Protocol)
 	}
 	if in.Port < 1 || in.Port > 65535 {
 		l.refuse(unsupported("port %d is not between 1 and 65535", in.Port))
@@ -122,7 +121,7 @@ func (l *listener) refuse(f *finding) {
 }
 
 func (l *listener) unresolve(reason, format string, args ...any) {
-	l.unresolved = append(l.unresolved, finding{reason: reason, message: fmt.Sprintf(format, args...)})
+	l.unresolved = append(l.unresolved, because(reason, format, args...))
 }
 
 // admit reads allowedRoutes.

@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"fmt"
 	"slices"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -66,9 +65,10 @@ func (r *Resolver) setsOfGateway(g *gateway) []*parentFrame {
 		out[i] = &parentFrame{ref: s.name.ref(kindListenerSet), origin: s.obj.Origin}
 		switch {
 		case wrong != nil:
-			out[i].refused = &finding{reason: reasonNotAllowed, message: fmt.Sprintf("%s lets nobody in: %s", g.ref, wrong.message)}
+			out[i].refused = because(reasonNotAllowed, "%s lets nobody in: %s", g.ref, wrong.message)
 		case !r.admits(door, g.name.namespace, s.name.namespace):
-			out[i].refused = &finding{reason: reasonNotAllowed, message: fmt.Sprintf("%s does not let ListenerSets of namespace %s in: see its allowedListeners", g.ref, s.name.namespace)}
+			out[i].refused = because(reasonNotAllowed,
+				"%s does not let ListenerSets of namespace %s in: see its allowedListeners", g.ref, s.name.namespace)
 		default:
 			out[i].listeners = s.listeners(out[i].ref)
 		}

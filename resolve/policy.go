@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -21,8 +20,8 @@ type policy struct {
 	trusts  []credentialKey // what it refers to
 
 	tls        *model.BackendTLS
-	rejected   *finding  // it is not accepted, whatever else there is
-	unresolved []finding // references that lead nowhere
+	rejected   *finding   // it is not accepted, whatever else there is
+	unresolved []*finding // references that lead nowhere
 }
 
 // policyTarget is a Service, or one port of it by name.
@@ -108,7 +107,7 @@ func (u *round) readPolicy(p *policy) {
 	}
 	for _, ref := range v.CACertificateRefs {
 		if b, wrong := u.authority(p, ref); wrong != nil {
-			p.unresolved = append(p.unresolved, *wrong)
+			p.unresolved = append(p.unresolved, wrong)
 		} else {
 			p.tls.Bundles = append(p.tls.Bundles, b)
 		}
@@ -116,12 +115,13 @@ func (u *round) readPolicy(p *policy) {
 	known := deref(v.WellKnownCACertificates, "")
 	switch {
 	case len(v.CACertificateRefs) > 0 && len(p.tls.Bundles) == 0:
-		p.rejected = &finding{reason: string(gatewayv1.BackendTLSPolicyReasonNoValidCACertificate), message: "none of the authorities that would vouch for the backend can be used"}
+		p.rejected = because(string(gatewayv1.BackendTLSPolicyReasonNoValidCACertificate),
+			"none of the authorities that would vouch for the backend can be used")
 	case len(v.CACertificateRefs) > 0:
 	case known == gatewayv1.WellKnownCACertificatesSystem:
 		p.tls.System = true
 	default:
-		p.rejected = &finding{reason: string(gatewayv1.PolicyReasonInvalid), message: fmt.Sprintf("wellKnownCACertificates %q is not known: System is", known)}
+		p.rejected = because(string(gatewayv1.PolicyReasonInvalid), "wellKnownCACertificates %q is not known: System is", known)
 	}
 	switch {
 	case p.rejected != nil:
@@ -135,16 +135,14 @@ func (u *round) authority(p *policy, ref gatewayv1.LocalObjectReference) (model.
 	n := name{p.name.namespace, string(ref.Name)}
 	kind := string(ref.Kind)
 	if ref.Group != "" || kind != kindConfigMap && kind != kindSecret {
-		return model.ObjectRef{}, &finding{
-			reason:  string(gatewayv1.BackendTLSPolicyReasonInvalidKind),
-			message: fmt.Sprintf("%s %s is not supported: ConfigMaps and Secrets are", groupKind(kind, string(ref.Group)), n),
-		}
+		return model.ObjectRef{}, because(string(gatewayv1.BackendTLSPolicyReasonInvalidKind),
+			"%s %s is not supported: ConfigMaps and Secrets are", groupKind(kind, string(ref.Group)), n)
 	}
 	k := credentialKey{ref: n.ref(kind), bundle: true}
 	u.trustees.add(k, p.name)
 	p.trusts = append(p.trusts, k)
 	if c := u.credential(k); c.wrong != "" {
-		return model.ObjectRef{}, &finding{reason: string(gatewayv1.BackendTLSPolicyReasonInvalidCACertificateRef), message: describeCredential(k.ref, c)}
+		return model.ObjectRef{}, because(string(gatewayv1.BackendTLSPolicyReasonInvalidCACertificateRef), "%s", describeCredential(k.ref, c))
 	}
 	return k.ref, nil
 }
@@ -209,30 +207,26 @@ func (r *Resolver) policyAccepted(p *policy) model.Condition {
 		return p.rejected.condition(conditionAccepted, false)
 	}
 	if len(p.targets) == 0 {
-		wrong := finding{reason: string(gatewayv1.PolicyReasonInvalid), message: "targetRefs name no Service"}
-		return wrong.condition(conditionAccepted, false)
+		return because(string(gatewayv1.PolicyReasonInvalid), "targetRefs name no Service").condition(conditionAccepted, false)
 	}
-	var lost []finding
+	var lost []*finding
 	for _, t := range p.targets {
 		if won := r.winner(t); won != p {
-			lost = append(lost, finding{reason: string(gatewayv1.PolicyReasonConflicted), message: fmt.Sprintf("%s is for the same Service %s, and came first", objectAt(won.origin), t.service)})
+			lost = append(lost, because(string(gatewayv1.PolicyReasonConflicted),
+				"%s is for the same Service %s, and came first", objectAt(won.origin), t.service))
 		}
 	}
 	if len(lost) > 0 {
-		f := merge("", lost)
-		return f.condition(conditionAccepted, false)
+		return merge("", lost).condition(conditionAccepted, false)
 	}
-	ok := finding{reason: string(gatewayv1.PolicyReasonAccepted), message: "gateways speak TLS to the targets"}
-	return ok.condition(conditionAccepted, true)
+	return because(string(gatewayv1.PolicyReasonAccepted), "gateways speak TLS to the targets").condition(conditionAccepted, true)
 }
 
 func policyResolved(p *policy) model.Condition {
 	if len(p.unresolved) > 0 {
-		f := merge("", p.unresolved)
-		return f.condition(conditionResolvedRefs, false)
+		return merge("", p.unresolved).condition(conditionResolvedRefs, false)
 	}
-	ok := finding{reason: reasonResolvedRefs, message: "all references are resolved"}
-	return ok.condition(conditionResolvedRefs, true)
+	return because(reasonResolvedRefs, "all references are resolved").condition(conditionResolvedRefs, true)
 }
 
 // touchAncestors counts the gateways that send to services for a route, and marks

@@ -139,13 +139,13 @@ func (r *Resolver) portTaken(f *frame, k model.PortKey) *finding {
 	case len(addresses) > 0 || has && f.anywhere():
 		return nil
 	case has && t == 0:
-		return &finding{reason: string(gatewayv1.ListenerReasonPending), message: fmt.Sprintf("no Service leads to port %d/%s yet", k.Port, k.Protocol)}
+		return because(string(gatewayv1.ListenerReasonPending), "no Service leads to port %d/%s yet", k.Port, k.Protocol)
 	case has:
-		return &finding{reason: string(gatewayv1.ListenerReasonPortUnavailable), message: r.targetTaken(k, t)}
+		return because(string(gatewayv1.ListenerReasonPortUnavailable), "%s", r.targetTaken(k, t))
 	}
 	other := r.portHolders[f.claimsOn(k)[0]]
-	return &finding{reason: string(gatewayv1.ListenerReasonPortUnavailable), message: fmt.Sprintf(
-		"port %d/%s belongs to %s, which came first", k.Port, k.Protocol, objectAt(r.gateways[other].obj.Origin))}
+	return because(string(gatewayv1.ListenerReasonPortUnavailable),
+		"port %d/%s belongs to %s, which came first", k.Port, k.Protocol, objectAt(r.gateways[other].obj.Origin))
 }
 
 // targetTaken says who has the port of the nodes that a gateway's port is to have.

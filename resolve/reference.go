@@ -28,7 +28,8 @@ func (r *Resolver) mayRefer(rt *route, ref gatewayv1.BackendObjectReference, n n
 	case !isService(ref):
 		return because(reasonInvalidKind, "%s is not supported: only Services are", describeKind(ref))
 	case gateway && !r.granted(rt.ref, kindService, n):
-		return because(reasonRefNotPermitted, "no ReferenceGrant in namespace %s lets %s of namespace %s refer to Service %s", n.namespace, rt.article(), rt.ref.Namespace, n)
+		return because(reasonRefNotPermitted,
+			"no ReferenceGrant in namespace %s lets %s of namespace %s refer to Service %s", n.namespace, rt.article(), rt.ref.Namespace, n)
 	}
 	return nil
 }
@@ -52,7 +53,8 @@ func (r *Resolver) leadsNowhere(rt *route, ref gatewayv1.BackendObjectReference,
 	}
 	for _, sp := range s.ports {
 		if sp.port == k.port {
-			return because(reasonUnsupportedProtocol, "port %d of Service %s speaks %s, %s needs %s", k.port, n, sp.protocol, rt.article(), k.protocol)
+			return because(reasonUnsupportedProtocol,
+				"port %d of Service %s speaks %s, %s needs %s", k.port, n, sp.protocol, rt.article(), k.protocol)
 		}
 	}
 	return because(reasonBackendNotFound, "Service %s has no port %d", n, k.port)

@@ -13,9 +13,9 @@ import (
 // its gates one of gateways; each reads it in its own way.
 type route struct {
 	*routeRules
-	parents []parent  // its Service parents, in order; others are not ours
-	gates   []gate    // its Gateway and ListenerSet parents, ours or not
-	strays  []finding // parentRefs that are nobody's, as it stands
+	parents []parent   // its Service parents, in order; others are not ours
+	gates   []gate     // its Gateway and ListenerSet parents, ours or not
+	strays  []*finding // parentRefs that are nobody's, as it stands
 
 	compiled *compiled    // for the mesh
 	attached []attachment // one for each parent
@@ -92,7 +92,7 @@ func (rt *route) gate(i int, p gatewayv1.ParentReference) (gate, bool) {
 // Gateway API's group, which is the default, is always a mistake.
 func (rt *route) stray(i int, p gatewayv1.ParentReference) {
 	group, kind := deref(p.Group, gatewayv1.GroupName), deref(p.Kind, kindGateway)
-	f := finding{reason: reasonNoMatchingParent, message: fmt.Sprintf("parentRefs[%d] names the %s %s: Services, Gateways and ListenerSets are served here", i, kind, p.Name)}
+	f := because(reasonNoMatchingParent, "parentRefs[%d] names the %s %s: Services, Gateways and ListenerSets are served here", i, kind, p.Name)
 	if kind == kindService && group == "" {
 		f.message = fmt.Sprintf("parentRefs[%d] names a Service: %ss attach to Gateways and ListenerSets", i, rt.ref.Kind)
 	} else if kind == kindService {

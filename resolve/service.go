@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"fmt"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -32,7 +31,7 @@ type service struct {
 	vips     []netip.Addr // those that it holds
 	affinity time.Duration
 	origin   model.Origin
-	problems []finding
+	problems []*finding
 
 	balancer // for a Gateway, if any
 }
@@ -95,7 +94,7 @@ func (s *service) addAddresses(svc *corev1.Service) {
 	for _, ip := range ips {
 		a, err := netip.ParseAddr(ip)
 		if err != nil || a.Zone() != "" || !usableVIP(a.Unmap()) {
-			s.problem(reasonInvalidAddress, fmt.Sprintf("cluster address %q is not a unicast IP address that others can dial", ip))
+			s.problem(reasonInvalidAddress, "cluster address %q is not a unicast IP address that others can dial", ip)
 			continue
 		}
 		s.wanted = append(s.wanted, a.Unmap())
@@ -121,16 +120,16 @@ func (s *service) addPorts(svc *corev1.Service) {
 		case corev1.ProtocolUDP:
 			k.protocol = model.UDP
 		default:
-			s.problem(reasonUnsupportedProtocol, fmt.Sprintf("port %d speaks %s: only TCP and UDP are handled, other ports are left alone", p.Port, p.Protocol))
+			s.problem(reasonUnsupportedProtocol, "port %d speaks %s: only TCP and UDP are handled, other ports are left alone", p.Port, p.Protocol)
 			continue
 		}
 		if p.Port < 1 || p.Port > 65535 {
-			s.problem(reasonInvalidPort, fmt.Sprintf("port %d is not between 1 and 65535", p.Port))
+			s.problem(reasonInvalidPort, "port %d is not between 1 and 65535", p.Port)
 			continue
 		}
 		k.port = uint16(p.Port)
 		if s.port(k) != nil {
-			s.problem(reasonInvalidPort, fmt.Sprintf("port %d/%s is listed twice: only the first is used", k.port, k.protocol))
+			s.problem(reasonInvalidPort, "port %d/%s is listed twice: only the first is used", k.port, k.protocol)
 			continue
 		}
 		s.ports = append(s.ports, servicePort{portKey: k, name: p.Name, app: appProtocol(p.AppProtocol)})
@@ -147,8 +146,8 @@ func (s *service) port(k portKey) *servicePort {
 	return nil
 }
 
-func (s *service) problem(reason, message string) {
-	s.problems = append(s.problems, finding{reason: reason, message: message})
+func (s *service) problem(reason, format string, args ...any) {
+	s.problems = append(s.problems, because(reason, format, args...))
 }
 
 func affinityTimeout(c *corev1.SessionAffinityConfig) time.Duration {

@@ -20,7 +20,7 @@ type slice struct {
 	ports     []slicePort
 	endpoints []sliceEndpoint
 	origin    model.Origin
-	problems  []finding
+	problems  []*finding
 }
 
 // slicePort is one port that all endpoints of a slice serve.
@@ -47,7 +47,7 @@ func parseSlice(es *discoveryv1.EndpointSlice, obj *source.Object) *slice {
 		origin:  obj.Origin,
 	}
 	if s.service.name == "" {
-		s.problem(reasonNoService, "the label "+discoveryv1.LabelServiceName+" is missing: it names the Service that these endpoints serve")
+		s.problem(reasonNoService, "the label %s is missing: it names the Service that these endpoints serve", discoveryv1.LabelServiceName)
 		return s
 	}
 	if es.AddressType == discoveryv1.AddressTypeFQDN {
@@ -78,7 +78,7 @@ func (s *slice) addPort(p discoveryv1.EndpointPort) {
 		}
 	}
 	if p.Port == nil || *p.Port < 1 || *p.Port > 65535 {
-		s.problem(reasonInvalidPort, fmt.Sprintf("port %q has no number between 1 and 65535: it is ignored", sp.name))
+		s.problem(reasonInvalidPort, "port %q has no number between 1 and 65535: it is ignored", sp.name)
 		return
 	}
 	sp.port = uint16(*p.Port)
@@ -106,11 +106,11 @@ func (s *slice) addEndpoint(family discoveryv1.AddressType, e discoveryv1.Endpoi
 	for _, text := range e.Addresses {
 		a, err := netip.ParseAddr(text)
 		if err != nil || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
-			s.problem(reasonInvalidAddress, fmt.Sprintf("address %q is not a unicast IP address: it is ignored", text))
+			s.problem(reasonInvalidAddress, "address %q is not a unicast IP address: it is ignored", text)
 			continue
 		}
 		if a.Is4() != (family == discoveryv1.AddressTypeIPv4) {
-			s.problem(reasonInvalidAddress, fmt.Sprintf("address %q is not of the slice's addressType %s: it is ignored", text, family))
+			s.problem(reasonInvalidAddress, "address %q is not of the slice's addressType %s: it is ignored", text, family)
 			continue
 		}
 		se.addr = a
@@ -118,18 +118,18 @@ func (s *slice) addEndpoint(family discoveryv1.AddressType, e discoveryv1.Endpoi
 	}
 }
 
-func (s *slice) problem(reason, message string) {
-	s.problems = append(s.problems, finding{reason: reason, message: message})
+func (s *slice) problem(reason, format string, args ...any) {
+	s.problems = append(s.problems, because(reason, format, args...))
 }
 
 // stray says why nothing uses a slice, as far as that depends on its Service.
-func (r *Resolver) stray(s *slice) []finding {
+func (r *Resolver) stray(s *slice) []*finding {
 	if s.service.name == "" || len(s.ports) == 0 {
 		return nil
 	}
 	svc := r.services[s.service]
 	if svc == nil {
-		return []finding{{reason: reasonNoService, message: fmt.Sprintf("Service %s does not exist", s.service)}}
+		return []*finding{because(reasonNoService, "Service %s does not exist", s.service)}
 	}
 	var have, want []string
 	for _, sp := range s.ports {
@@ -141,9 +141,8 @@ func (r *Resolver) stray(s *slice) []finding {
 	for _, p := range svc.ports {
 		want = append(want, fmt.Sprintf("%q (%s)", p.name, p.protocol))
 	}
-	return []finding{{reason: reasonNoMatchingPort, message: fmt.Sprintf(
-		"the endpoints are not used: by name and protocol, the slice's ports are %s, those of Service %s are %s",
-		strings.Join(have, ", "), s.service, strings.Join(want, ", "))}}
+	return []*finding{because(reasonNoMatchingPort,
+		"the endpoints are not used: by name and protocol, the slice's ports are %s, those of Service %s are %s", strings.Join(have, ", "), s.service, strings.Join(want, ", "))}
 }
 
 // serves reports whether the slice's port is that of a service.

@@ -108,7 +108,7 @@ func (r *Resolver) statusOf(ref model.ObjectRef) *model.Status {
 
 // complaint is the status of an object without parents, when it has problems:
 // they leave it usable in part, or not at all.
-func complaint(origin model.Origin, usable bool, problems []finding) *model.Status {
+func complaint(origin model.Origin, usable bool, problems []*finding) *model.Status {
 	if len(problems) == 0 {
 		return nil
 	}
@@ -118,28 +118,28 @@ func complaint(origin model.Origin, usable bool, problems []finding) *model.Stat
 		st.Conditions = []model.Condition{f.condition(conditionAccepted, false)}
 		return st
 	}
-	ok := finding{reason: reasonAccepted, message: "the object is used as far as it can be"}
-	st.Conditions = []model.Condition{ok.condition(conditionAccepted, true), f.condition(conditionPartiallyInvalid, true)}
+	st.Conditions = []model.Condition{because(reasonAccepted,
+		"the object is used as far as it can be").condition(conditionAccepted, true), f.condition(conditionPartiallyInvalid, true)}
 	return st
 }
 
-func (r *Resolver) lostAddresses(s *service) []finding {
-	var fs []finding
+func (r *Resolver) lostAddresses(s *service) []*finding {
+	var fs []*finding
 	for _, a := range s.wanted {
 		if h := r.holders[a]; h != s.name {
-			fs = append(fs, finding{reason: reasonAddressInUse, message: fmt.Sprintf(
-				"cluster address %s belongs to %s, which came first: give this Service another", a, objectAt(r.services[h].origin))})
+			fs = append(fs, because(reasonAddressInUse,
+				"cluster address %s belongs to %s, which came first: give this Service another", a, objectAt(r.services[h].origin)))
 		}
 	}
 	return fs
 }
 
-func (r *Resolver) lostPlace(w *workload) []finding {
+func (r *Resolver) lostPlace(w *workload) []*finding {
 	if w.place == "" {
 		return nil
 	}
 	if t := r.tenant(w.place); t != w {
-		return []finding{{reason: reasonInvalid, message: fmt.Sprintf("%s belongs to %s, which came first", w.place, objectAt(t.made.Origin))}}
+		return []*finding{because(reasonInvalid, "%s belongs to %s, which came first", w.place, objectAt(t.made.Origin))}
 	}
 	return nil
 }
@@ -156,7 +156,8 @@ func (r *Resolver) routeStatus(rt *route) *model.Status {
 	strays := slices.Clone(rt.strays)
 	for i, g := range rt.gates {
 		if !rt.admissions[i].ours {
-			strays = append(strays, finding{reason: reasonNoMatchingParent, message: fmt.Sprintf("parentRefs[%d] names %s: there is none whose GatewayClass is Sluice's", g.ref, g.parent)})
+			strays = append(strays, because(reasonNoMatchingParent,
+				"parentRefs[%d] names %s: there is none whose GatewayClass is Sluice's", g.ref, g.parent))
 			continue
 		}
 		ps := model.ParentStatus{Parent: g.parent, Ref: g.ref, Port: g.port, Section: g.section}
@@ -173,8 +174,7 @@ func (r *Resolver) gateConditions(rt *route, a admission) []model.Condition {
 	accepted, conflict := r.admitted(rt, a)
 	cs := []model.Condition{accepted, resolvedRefs(rt.served)}
 	if accepted.Status && len(rt.served.dropped) > 0 {
-		f := merge("Dropped Rule: ", rt.served.dropped)
-		cs = append(cs, f.condition(conditionPartiallyInvalid, true))
+		cs = append(cs, merge("Dropped Rule: ", rt.served.dropped).condition(conditionPartiallyInvalid, true))
 	}
 	if conflict != nil {
 		cs = append(cs, conflict.condition(conditionConflicted, true))
@@ -191,34 +191,33 @@ func (r *Resolver) admitted(rt *route, a admission) (model.Condition, *finding) 
 	if rt.served.rejected != nil {
 		return rt.served.rejected.condition(conditionAccepted, false), nil
 	}
-	var conflicts []finding
+	var conflicts []*finding
 	outranked := 0
 	for _, k := range a.listeners {
 		l, lost := r.losers[k][rt]
 		switch {
 		case lost && l.older:
-			conflicts = append(conflicts, finding{reason: reasonOlderRoute, message: fmt.Sprintf("%s takes listener %q: it is older, or first by name", objectAt(l.to), k.name)})
+			conflicts = append(conflicts, because(reasonOlderRoute, "%s takes listener %q: it is older, or first by name", objectAt(l.to), k.name))
 		case lost:
 			outranked++
-			conflicts = append(conflicts, finding{reason: reasonConflicted, message: fmt.Sprintf("%s has host names of this route on listener %q, and came first: an HTTPRoute and a GRPCRoute cannot share them", objectAt(l.to), k.name)})
+			conflicts = append(conflicts, because(reasonConflicted,
+				"%s has host names of this route on listener %q, and came first: an HTTPRoute and a GRPCRoute cannot share them", objectAt(l.to), k.name))
 		}
 	}
 	if outranked > 0 && outranked == len(a.listeners) {
-		f := merge("", conflicts)
-		return f.condition(conditionAccepted, false), nil
+		return merge("", conflicts).condition(conditionAccepted, false), nil
 	}
 	accepted := inForce(rt.served, len(conflicts) == len(a.listeners))
 	if len(conflicts) == 0 {
 		return accepted, nil
 	}
-	f := merge("", conflicts)
-	return accepted, &f
+	return accepted, merge("", conflicts)
 }
 
 // inForce is the Accepted condition of a route that is accepted, and says whether
 // others leave it nothing.
 func inForce(c *compiled, nothing bool) model.Condition {
-	ok := finding{reason: reasonAccepted, message: "the route is in force"}
+	ok := because(reasonAccepted, "the route is in force")
 	if nothing {
 		ok.message = "the route is valid, but not in force: see Conflicted"
 	}
@@ -230,31 +229,28 @@ func inForce(c *compiled, nothing bool) model.Condition {
 
 // stranded tells of a route that no parentRef brings into force, given how many
 // are ours, and of those parentRefs that never will.
-func stranded(ours int, strays []finding) []model.Condition {
-	wrong := slices.DeleteFunc(slices.Clone(strays), func(f finding) bool { return f.reason != reasonInvalidKind })
+func stranded(ours int, strays []*finding) []model.Condition {
+	wrong := slices.DeleteFunc(slices.Clone(strays), func(f *finding) bool { return f.reason != reasonInvalidKind })
 	switch {
 	case ours > 0 && len(wrong) > 0:
-		f := merge("", wrong)
-		return []model.Condition{f.condition(conditionPartiallyInvalid, true)}
+		return []model.Condition{merge("", wrong).condition(conditionPartiallyInvalid, true)}
 	case ours > 0:
 		return nil
 	case len(strays) == 0:
-		f := finding{reason: reasonNoMatchingParent, message: "it has no parentRefs: name the Service or Gateway that it is for"}
-		return []model.Condition{f.condition(conditionAccepted, false)}
+		return []model.Condition{because(reasonNoMatchingParent,
+			"it has no parentRefs: name the Service or Gateway that it is for").condition(conditionAccepted, false)}
 	}
 	if len(wrong) == 0 {
 		wrong = strays
 	}
-	f := merge("", wrong)
-	return []model.Condition{f.condition(conditionAccepted, false)}
+	return []model.Condition{merge("", wrong).condition(conditionAccepted, false)}
 }
 
 func (rt *route) conditions(p parent, at attachment) []model.Condition {
 	accepted, conflict := rt.accepted(p, at)
 	cs := []model.Condition{accepted, resolvedRefs(rt.compiled)}
 	if accepted.Status && len(rt.compiled.dropped) > 0 {
-		f := merge("Dropped Rule: ", rt.compiled.dropped)
-		cs = append(cs, f.condition(conditionPartiallyInvalid, true))
+		cs = append(cs, merge("Dropped Rule: ", rt.compiled.dropped).condition(conditionPartiallyInvalid, true))
 	}
 	if conflict != nil {
 		cs = append(cs, conflict.condition(conditionConflicted, true))
@@ -273,31 +269,28 @@ func (rt *route) accepted(p parent, at attachment) (model.Condition, *finding) {
 	}
 	conflicts, outranked := rt.conflicts(p, at)
 	if outranked > 0 && outranked == len(at.ports) {
-		f := merge("", conflicts)
-		return f.condition(conditionAccepted, false), nil
+		return merge("", conflicts).condition(conditionAccepted, false), nil
 	}
 	accepted := inForce(rt.compiled, len(conflicts) == len(at.ports))
 	if len(conflicts) == 0 {
 		return accepted, nil
 	}
-	f := merge("", conflicts)
-	return accepted, &f
+	return accepted, merge("", conflicts)
 }
 
 // conflicts lists the ports that other routes took, and counts those that went to
 // a more specific kind of route.
-func (rt *route) conflicts(p parent, at attachment) (fs []finding, outranked int) {
+func (rt *route) conflicts(p parent, at attachment) (fs []*finding, outranked int) {
 	for _, k := range at.ports {
 		l, ok := rt.losses[p.group][k]
 		switch {
 		case !ok:
 		case l.older:
-			fs = append(fs, finding{reason: reasonOlderRoute, message: fmt.Sprintf(
-				"%s takes port %d: it is older, or first by name", objectAt(l.to), k.port)})
+			fs = append(fs, because(reasonOlderRoute, "%s takes port %d: it is older, or first by name", objectAt(l.to), k.port))
 		default:
 			outranked++
-			fs = append(fs, finding{reason: reasonConflicted, message: fmt.Sprintf(
-				"%s takes port %d: %s goes before %s", objectAt(l.to), k.port, withArticle(l.to.Object.Kind), rt.article())})
+			fs = append(fs, because(reasonConflicted,
+				"%s takes port %d: %s goes before %s", objectAt(l.to), k.port, withArticle(l.to.Object.Kind), rt.article()))
 		}
 	}
 	return fs, outranked
@@ -305,11 +298,9 @@ func (rt *route) conflicts(p parent, at attachment) (fs []finding, outranked int
 
 func resolvedRefs(c *compiled) model.Condition {
 	if len(c.unresolved) > 0 {
-		f := merge("", c.unresolved)
-		return f.condition(conditionResolvedRefs, false)
+		return merge("", c.unresolved).condition(conditionResolvedRefs, false)
 	}
-	ok := finding{reason: reasonResolvedRefs, message: "all references are resolved"}
-	return ok.condition(conditionResolvedRefs, true)
+	return because(reasonResolvedRefs, "all references are resolved").condition(conditionResolvedRefs, true)
 }
 
 func (f *finding) condition(kind string, status bool) model.Condition {
@@ -321,19 +312,20 @@ const maxListed = 8
 
 // merge makes one finding of several: the first one's reason, and all messages,
 // by rule.
-func merge(prefix string, fs []finding) finding {
+func merge(prefix string, fs []*finding) *finding {
 	listed := fs[:min(len(fs), maxListed)]
 	msgs := make([]string, 0, len(listed)+1)
 	for i, f := range listed {
+		msg := f.message
 		if f.where != "" && (i == 0 || f.where != listed[i-1].where) {
-			f.message = f.where + ": " + f.message
+			msg = f.where + ": " + msg
 		}
-		msgs = append(msgs, f.message)
+		msgs = append(msgs, msg)
 	}
 	if more := len(fs) - len(listed); more > 0 {
 		msgs = append(msgs, fmt.Sprintf("and %d more", more))
 	}
-	return finding{reason: fs[0].reason, message: prefix + strings.Join(msgs, "; ")}
+	return &finding{reason: fs[0].reason, message: prefix + strings.Join(msgs, "; ")}
 }
 
 // objectAt names an object and where it stands, for messages.

@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -18,7 +17,7 @@ type workload struct {
 	// namespace or of the cgroup.
 	place    string
 	made     model.Workload
-	problems []finding
+	problems []*finding
 }
 
 func parseWorkload(wl *v1alpha1.Workload, obj *source.Object) *workload {
@@ -37,7 +36,7 @@ func parseWorkload(wl *v1alpha1.Workload, obj *source.Object) *workload {
 	for _, text := range wl.Spec.Addresses {
 		a, err := netip.ParseAddr(string(text))
 		if err != nil {
-			w.problem(reasonInvalidAddress, fmt.Sprintf("address %q is not an IP address: it is ignored", text))
+			w.problem(reasonInvalidAddress, "address %q is not an IP address: it is ignored", text)
 			continue
 		}
 		w.made.Addresses = append(w.made.Addresses, a.Unmap())
@@ -53,8 +52,8 @@ func parseWorkload(wl *v1alpha1.Workload, obj *source.Object) *workload {
 	return w
 }
 
-func (w *workload) problem(reason, message string) {
-	w.problems = append(w.problems, finding{reason: reason, message: message})
+func (w *workload) problem(reason, format string, args ...any) {
+	w.problems = append(w.problems, because(reason, format, args...))
 }
 
 // settleWorkloads emits the workloads of the marked places. A network namespace

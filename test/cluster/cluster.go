@@ -27,9 +27,18 @@ type Cluster struct {
 	progress *progress
 }
 
+// ErrUp is Create's when there is a cluster of that name.
+var ErrUp = errors.New("it is up already")
+
 // Up brings up a cluster, or finds it up already when its configuration is the
 // same. When it fails or is interrupted, it takes down what it made.
-func Up(ctx context.Context, cfg Config) (*Cluster, error) {
+func Up(ctx context.Context, cfg Config) (*Cluster, error) { return up(ctx, cfg, false) }
+
+// Create is Up for who takes the cluster down afterwards: one of that name that is
+// up already, whole or in part, is somebody else's. That is ErrUp, and it stays.
+func Create(ctx context.Context, cfg Config) (*Cluster, error) { return up(ctx, cfg, true) }
+
+func up(ctx context.Context, cfg Config, fresh bool) (*Cluster, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
@@ -50,6 +59,11 @@ func Up(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, err
 	}
 	defer unlock()
+	if fresh {
+		if err := refuseUp(ctx, cfg.Name); err != nil {
+			return nil, err
+		}
+	}
 	c := &Cluster{cfg: cfg, progress: p}
 	switch found, err := c.find(ctx, programs); {
 	case err != nil:
@@ -67,6 +81,17 @@ func Up(ctx context.Context, cfg Config) (*Cluster, error) {
 	}
 	p.say("up: KUBECONFIG=%s, API at %s in network namespace %s", c.Kubeconfig(), c.URL(), filepath.Base(c.Control().Netns))
 	return c, nil
+}
+
+// refuseUp returns an error when the cluster is up, also if only some of its
+// machines run: whoever has stopped the others may want them back.
+func refuseUp(ctx context.Context, name string) error {
+	st, err := readState(name)
+	if err != nil || st == nil || !st.Whole || len(st.running(ctx)) == 0 {
+		return err
+	}
+	return fmt.Errorf("cluster %s: %w: another process works with it, or one that was killed has left it; `go run ./test/cluster/cmd -name %[1]s down` takes it down",
+		name, ErrUp)
 }
 
 // find looks for the cluster: true when it is up, whole or with components

@@ -50,15 +50,15 @@ func (l lines) Write(b []byte) (int, error) {
 func up(ctx context.Context, t *testing.T, cfg cluster.Config) *cluster.Cluster {
 	t.Helper()
 	cfg.Progress = lines{t}
-	t.Cleanup(func() {
-		if err := cluster.Down(context.WithoutCancel(ctx), cfg.Name, lines{t}); err != nil {
-			t.Error(err)
-		}
-	})
-	c, err := cluster.Up(ctx, cfg)
+	c, err := cluster.Create(ctx, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := c.Down(context.WithoutCancel(ctx)); err != nil {
+			t.Error(err)
+		}
+	})
 	return c
 }
 
@@ -205,6 +205,11 @@ func TestCluster(t *testing.T) {
 			t.Errorf("change the channel: %v", err)
 		}
 	})
+	t.Run("logs", func(t *testing.T) {
+		if err := savesLogs(ctx, t, c); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Run("image of our own", func(t *testing.T) { ownImage(ctx, t, c) })
 	t.Run("folders of a node", func(t *testing.T) {
 		const file = "/var/lib/" + name + "-file"
@@ -237,7 +242,7 @@ func TestCluster(t *testing.T) {
 }
 
 func upAgain(ctx context.Context, t *testing.T, c *cluster.Cluster) {
-	before := kubectl(ctx, t, c, "", "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
+	before := uid(ctx, t, c)
 	if err := c.StopComponent(ctx, "scheduler", syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +250,7 @@ func upAgain(ctx context.Context, t *testing.T, c *cluster.Cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after := kubectl(ctx, t, again, "", "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"); after != before {
+	if after := uid(ctx, t, again); after != before {
 		t.Error("up of a cluster that is up made another")
 	}
 	list, err := again.Components(ctx)
@@ -262,6 +267,25 @@ func upAgain(ctx context.Context, t *testing.T, c *cluster.Cluster) {
 	if _, err := cluster.Up(ctx, other); err == nil || !strings.Contains(err.Error(), "another configuration") {
 		t.Errorf("up with another configuration: %v", err)
 	}
+	refused(ctx, t, c)
+}
+
+// refused: who would take the cluster down afterwards doesn't get one that is up.
+func refused(ctx context.Context, t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	before := uid(ctx, t, c)
+	if _, err := cluster.Create(ctx, c.Config()); !errors.Is(err, cluster.ErrUp) {
+		t.Errorf("a cluster that is up was created: %v", err)
+	}
+	if after := uid(ctx, t, c); after != before {
+		t.Error("a cluster was made where one was refused")
+	}
+}
+
+// uid tells clusters apart.
+func uid(ctx context.Context, t *testing.T, c *cluster.Cluster) string {
+	t.Helper()
+	return kubectl(ctx, t, c, "", "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
 }
 
 func ownImage(ctx context.Context, t *testing.T, c *cluster.Cluster) {
@@ -299,6 +323,10 @@ func apiServerAway(ctx context.Context, t *testing.T, c *cluster.Cluster, from c
 	if err := get(ctx, from, net.JoinHostPort(addr, "3000")); err != nil {
 		t.Errorf("a pod without the API server: %v", err)
 	}
+	// Logs are kept also then; what only the API server knows is missing, and told.
+	if err := savesLogs(ctx, t, c); err == nil || !strings.Contains(err.Error(), "kubectl get events") {
+		t.Errorf("logs without the API server: %v, want an error of its events", err)
+	}
 	if err := c.StartComponent(ctx, "apiserver"); err != nil {
 		t.Fatal(err)
 	}
@@ -307,10 +335,31 @@ func apiServerAway(ctx context.Context, t *testing.T, c *cluster.Cluster, from c
 	}
 }
 
+// savesLogs checks the logs that are on disks.
+func savesLogs(ctx context.Context, t *testing.T, c *cluster.Cluster) error {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "logs")
+	err := c.SaveLogs(ctx, dir)
+	for _, pattern := range []string{
+		"components/control-apiserver.log", "components/node1-kubelet.log", "pods/node1/default_echo1_*/echo/0.log", "pods/node2/default_echo2_*/echo/0.log",
+	} {
+		found, _ := filepath.Glob(filepath.Join(dir, pattern))
+		if len(found) != 1 {
+			t.Errorf("logs: %d of %s, want 1", len(found), pattern)
+			continue
+		}
+		if st, err := os.Stat(found[0]); err != nil || st.Size() == 0 {
+			t.Errorf("logs: %s is empty (%v)", pattern, err)
+		}
+	}
+	return err
+}
+
 func nodeAway(ctx context.Context, t *testing.T, c *cluster.Cluster, from cluster.Place, addr string) {
 	if err := c.StopNode(ctx, 2); err != nil {
 		t.Fatal(err)
 	}
+	refused(ctx, t, c) // Not whole, but not nobody's.
 	if err := get(ctx, from, net.JoinHostPort(addr, "3000")); err == nil {
 		t.Error("a pod of a node that was stopped answers")
 	}

@@ -63,12 +63,19 @@ func removeState(name string) error {
 // booted tells whether all machines run.
 func (s *state) booted(ctx context.Context) bool {
 	c := Cluster{cfg: s.Config}
+	return len(s.running(ctx)) == len(c.machines())
+}
+
+// running lists the machines that run.
+func (s *state) running(ctx context.Context) []string {
+	var names []string
+	c := Cluster{cfg: s.Config}
 	for _, name := range c.machines() {
-		if _, err := c.machine(name).Status(ctx); err != nil {
-			return false
+		if _, err := c.machine(name).Status(ctx); err == nil {
+			names = append(names, name)
 		}
 	}
-	return true
+	return names
 }
 
 // lockName waits for the right to bring up or take down the cluster of that name.

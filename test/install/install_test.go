@@ -240,17 +240,17 @@ func (w *world) firstRevision(t *testing.T) string {
 
 func newWorld(t *testing.T) *world {
 	ctx := t.Context()
-	c, err := cluster.Up(ctx, cluster.Config{
+	c, err := cluster.Create(ctx, cluster.Config{
 		Name: "slci", Ranges: cluster.RangesOf(29), Images: []string{"echo-basic"}, Progress: lines{t},
-	})
-	t.Cleanup(func() {
-		if err := cluster.Down(context.WithoutCancel(ctx), "slci", lines{t}); err != nil {
-			t.Error(err)
-		}
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := c.Down(context.WithoutCancel(ctx)); err != nil {
+			t.Error(err)
+		}
+	})
 	r, err := install.Prepare(ctx, c, lines{t})
 	if err != nil {
 		t.Fatal(err)

@@ -52,15 +52,12 @@ func (w *world) kubectl(t *testing.T, stdin string, args ...string) string {
 	return strings.TrimSpace(out)
 }
 
-// explain logs what helps to understand a failure.
+// explain keeps what helps to understand a failure.
 func (w *world) explain(t *testing.T) {
-	for _, args := range [][]string{
-		{"get", "pods", "-A", "-o", "wide"}, {"get", "gateways,httproutes,addresspools,services,endpointslices", "-A"},
-		{"-n", install.Namespace, "logs", "-l", "app.kubernetes.io/name=sluice", "--prefix", "--tail=15"},
-	} {
-		out, err := w.cluster.Kubectl(w.ctx, args...)
-		t.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
+	dir, err := install.SaveLogs(w.ctx, w.cluster)
+	t.Logf("logs, events and statuses are in %s (%v)", dir, err)
+	out, err := w.cluster.Kubectl(w.ctx, "get", "pods", "-A", "-o", "wide")
+	t.Logf("%s%v", out, err)
 }
 
 // eventually tries until it works.

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -12,9 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"strings"
 	"syscall"
-	"time"
 
 	"sluice.io/sluice/test/cluster"
 	"sluice.io/sluice/test/install"
@@ -24,10 +23,14 @@ const usage = `usage: install [-name slc] COMMAND
   install [HELM FLAGS]    build the image, load it, install the chart or upgrade to it, with addresses for Gateways
   helm ARGS               helm as administrator
   uninstall               remove the release
+  logs                    copy logs, events and statuses into a folder
   conformance [flags] [-- SUITE FLAGS]
                           run the Gateway API's conformance suite; conformance -h lists the flags
 The cluster must be up, with the experimental CRDs: make cluster
 `
+
+// userName is the cluster of ` + "`make cluster`" + `: somebody works with it.
+const userName = "slc"
 
 // usageError is a command line that says nothing we know.
 type usageError struct{}
@@ -53,7 +56,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("install", flag.ContinueOnError)
 	flags.Usage = func() { fmt.Fprint(os.Stderr, usage) }
-	name := flags.String("name", "slc", "")
+	name := flags.String("name", "", "")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -66,6 +69,11 @@ func run(ctx context.Context, args []string) error {
 	}
 	c, err := open(ctx, *name)
 	if err != nil {
+		return err
+	}
+	if command == "logs" {
+		dir, err := install.SaveLogs(ctx, c)
+		fmt.Println(dir)
 		return err
 	}
 	r, err := install.Prepare(ctx, c, os.Stdout)
@@ -86,63 +94,9 @@ func run(ctx context.Context, args []string) error {
 }
 
 func open(ctx context.Context, name string) (*cluster.Cluster, error) {
-	c, err := cluster.Open(ctx, name, os.Stdout)
+	c, err := cluster.Open(ctx, cmp.Or(name, userName), os.Stdout)
 	if err != nil {
 		return nil, fmt.Errorf("%w: `make cluster` brings one up", err)
 	}
 	return c, nil
-}
-
-func conformance(ctx context.Context, name string, args []string) error {
-	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
-	var s install.Suite
-	flags.StringVar(&s.Kind, "kind", "gateway", "which profiles: gateway, mesh or all")
-	flags.StringVar(&s.Run, "run", "", "only tests that match the `pattern`; no report then")
-	flags.BoolVar(&s.Keep, "keep", false, "leave what all tests share, so that the next run starts sooner")
-	flags.StringVar(&s.Report, "report", "", "write the report to the `file`")
-	installed := flags.Bool("installed", false, "take what is installed, rather than the working tree")
-	up := flags.Bool("up", false, "bring a cluster up for it, and take that down afterwards")
-	times := flags.Int("times", 1, "how often to run the suite; the first failure ends it")
-	flags.DurationVar(&s.Timeout, "timeout", time.Hour, "how long the suite may take")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	s.Args, s.Output = flags.Args(), os.Stdout
-	if strings.Contains(s.Run, "/") {
-		return fmt.Errorf("-run %s: want a pattern of test names, such as HTTPRouteSimple", s.Run)
-	}
-	if *up {
-		_, err := cluster.Up(ctx, cluster.Config{Name: name, GatewayAPI: "experimental", Progress: os.Stdout})
-		defer func() { _ = cluster.Down(context.WithoutCancel(ctx), name, os.Stdout) }()
-		if err != nil {
-			return err
-		}
-	}
-	c, err := open(ctx, name)
-	if err != nil {
-		return err
-	}
-	if !*installed {
-		if err := installAll(ctx, c); err != nil {
-			return err
-		}
-	}
-	for range *times {
-		if err := s.Execute(ctx, c); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// installAll installs the working tree, and waits until it serves.
-func installAll(ctx context.Context, c *cluster.Cluster) error {
-	r, err := install.Prepare(ctx, c, os.Stdout)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(r.Install(ctx), r.Pool(ctx)); err != nil {
-		return err
-	}
-	return r.Ready(ctx, 2*time.Minute)
 }

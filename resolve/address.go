@@ -4,7 +4,10 @@ import (
 	"net/netip"
 	"slices"
 
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/resolve/finding"
 )
 
 // readReach settles the addresses of a gateway: those that its controller wrote
@@ -14,9 +17,9 @@ func (u *round) readReach(f *frame) {
 	r := &f.reach
 	var asked []string
 	for _, a := range g.spec.Addresses {
-		switch kind := deref(a.Type, gatewayv1.IPAddressType); {
+		switch kind := ptr.Deref(a.Type, gatewayv1.IPAddressType); {
 		case kind != gatewayv1.IPAddressType:
-			r.unsupported = because(string(gatewayv1.GatewayReasonUnsupportedAddress), "addresses of type %s are not supported: IPAddress is", kind)
+			r.unsupported = finding.New(string(gatewayv1.GatewayReasonUnsupportedAddress), "addresses of type %s are not supported: IPAddress is", kind)
 		case a.Value != "":
 			asked = append(asked, a.Value)
 		}
@@ -46,14 +49,14 @@ func (r *reach) add(text string, asked bool) {
 	}
 }
 
-func notUsable(format string, args ...any) *finding {
-	return because(string(gatewayv1.GatewayReasonAddressNotUsable), format, args...)
+func notUsable(format string, args ...any) *finding.Finding {
+	return finding.New(string(gatewayv1.GatewayReasonAddressNotUsable), format, args...)
 }
 
 // assigned reads the addresses that a controller wrote.
 func (u *round) assigned(r *reach, g *gateway, asked []string) {
 	for _, a := range g.addresses {
-		if deref(a.Type, gatewayv1.IPAddressType) == gatewayv1.IPAddressType {
+		if ptr.Deref(a.Type, gatewayv1.IPAddressType) == gatewayv1.IPAddressType {
 			r.add(a.Value, false)
 		}
 	}
@@ -70,7 +73,7 @@ func (u *round) assigned(r *reach, g *gateway, asked []string) {
 		}
 	}
 	if !r.known {
-		r.unusable = because(string(gatewayv1.GatewayReasonAddressNotAssigned), "no address is assigned yet")
+		r.unusable = finding.New(string(gatewayv1.GatewayReasonAddressNotAssigned), "no address is assigned yet")
 		if len(asked) > 0 {
 			r.unusable = notUsable("none of the addresses asked for is assigned: they are not in a pool, belong to others, or the load balancer does not give them")
 		}

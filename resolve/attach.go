@@ -6,21 +6,22 @@ import (
 	"strings"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
 )
 
 // attachTo decides to which ports of a Service a parentRef attaches.
 func (r *Resolver) attachTo(p parent, rt *route) attachment {
 	s := r.services[p.group.service]
 	if s == nil {
-		return refuse(reasonNoMatchingParent, "Service %s does not exist", p.group.service)
+		return refuse(finding.NoMatchingParent, "Service %s does not exist", p.group.service)
 	}
 	switch {
 	case s.kind == headlessService:
-		return refuse(reasonNoMatchingParent, "Service %s is headless: clients dial its endpoints, so there is nothing to attach to; give it a cluster address", s.name)
+		return refuse(finding.NoMatchingParent, "Service %s is headless: clients dial its endpoints, so there is nothing to attach to; give it a cluster address", s.Name)
 	case s.kind == externalService:
-		return refuse(reasonNoMatchingParent, "Service %s is of type ExternalName: routes attach to Services with a cluster address only", s.name)
+		return refuse(finding.NoMatchingParent, "Service %s is of type ExternalName: routes attach to Services with a cluster address only", s.Name)
 	case len(s.vips) == 0:
-		return refuse(reasonNoMatchingParent, "Service %s has no cluster address that clients could dial", s.name)
+		return refuse(finding.NoMatchingParent, "Service %s has no cluster address that clients could dial", s.Name)
 	}
 	var a attachment
 	var unfit []string
@@ -39,9 +40,9 @@ func (r *Resolver) attachTo(p parent, rt *route) attachment {
 	case len(a.ports) > 0:
 		return a
 	case len(unfit) > 0:
-		return refuse(reasonNoMatchingParent, "%s does not fit port %s of Service %s", rt.article(), strings.Join(unfit, ", "), s.name)
+		return refuse(finding.NoMatchingParent, "%s does not fit port %s of Service %s", rt.article(), strings.Join(unfit, ", "), s.Name)
 	}
-	return refuse(reasonNoMatchingParent, "Service %s has no port %s", s.name, p.wish())
+	return refuse(finding.NoMatchingParent, "Service %s has no port %s", s.Name, p.wish())
 }
 
 // wish describes the ports that the parentRef asks for.
@@ -60,5 +61,5 @@ func (p parent) wish() string {
 }
 
 func refuse(reason, format string, args ...any) attachment {
-	return attachment{refused: because(reason, format, args...)}
+	return attachment{refused: finding.New(reason, format, args...)}
 }

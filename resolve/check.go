@@ -6,6 +6,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
 	"sluice.io/sluice/source"
 )
 
@@ -22,12 +23,14 @@ func Check(obj *source.Object) error {
 	if rt == nil {
 		return nil
 	}
-	out := rt.compile(func(gatewayv1.BackendObjectReference) (model.BackendKey, *finding) { return model.BackendKey{}, nil })
+	out := rt.compile(func(gatewayv1.BackendObjectReference) (model.BackendKey, *finding.Finding) {
+		return model.BackendKey{}, nil
+	})
 	switch {
 	case out.rejected != nil:
-		return errors.New(out.rejected.message)
+		return errors.New(out.rejected.Message)
 	case len(out.dropped) > 0:
-		return errors.New(merge("", out.dropped).message)
+		return errors.New(finding.Merge("", out.dropped).Message)
 	}
 	return nil
 }

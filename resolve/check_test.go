@@ -8,6 +8,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/source"
 )
 
@@ -24,7 +25,7 @@ func TestCheckLooksAtTheRouteAlone(t *testing.T) {
 				ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "cart"},
 				Spec:       gatewayv1.HTTPRouteSpec{Rules: []gatewayv1.HTTPRouteRule{rule}},
 			},
-			Origin:    model.Origin{Object: model.ObjectRef{Kind: kindHTTPRoute, Namespace: "shop", Name: "cart"}, Rule: -1, File: "cart.yaml", Line: 1},
+			Origin:    model.Origin{Object: model.ObjectRef{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "cart"}, Rule: -1, File: "cart.yaml", Line: 1},
 			RuleLines: []int{7},
 		}
 	}

@@ -5,25 +5,27 @@ import (
 	"regexp"
 	"time"
 
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
 )
 
 // compiled is a route as its rules say, apart from where it attaches.
 type compiled struct {
 	// rejected is set when no rule can be used: then nothing attaches.
-	rejected   *finding
-	dropped    []*finding // rules that are left out, when others remain
-	unresolved []*finding // references that lead nowhere, and filters that we lack
-	notes      []string   // what an operator should know, though nothing is wrong
-	entries    []entry    // of an HTTPRoute or GRPCRoute, in order of precedence
+	rejected   *finding.Finding
+	dropped    []*finding.Finding // rules that are left out, when others remain
+	unresolved []*finding.Finding // references that lead nowhere, and filters that we lack
+	notes      []string           // what an operator should know, though nothing is wrong
+	entries    []entry            // of an HTTPRoute or GRPCRoute, in order of precedence
 	l4         *model.L4Routing
 }
 
 // lookup follows a reference to a port of a service. A finding says why it leads
 // nowhere; the key is then what it would have been.
-type lookup func(gatewayv1.BackendObjectReference) (model.BackendKey, *finding)
+type lookup func(gatewayv1.BackendObjectReference) (model.BackendKey, *finding.Finding)
 
 // compile compiles the route's rules.
 func (rt *routeRules) compile(follow lookup) *compiled {
@@ -46,7 +48,7 @@ type compiler struct {
 
 // begin starts a rule.
 func (c *compiler) begin(i int, ruleName *gatewayv1.SectionName) {
-	c.origin = c.route.obj.RuleOrigin(i, string(deref(ruleName, "")))
+	c.origin = c.route.obj.RuleOrigin(i, string(ptr.Deref(ruleName, "")))
 	c.failing = false
 }
 
@@ -65,13 +67,13 @@ func (c *compiler) where() string {
 }
 
 // drop leaves the rule out.
-func (c *compiler) drop(f *finding) {
-	c.out.dropped = append(c.out.dropped, &finding{c.where(), f.reason, f.message})
+func (c *compiler) drop(f *finding.Finding) {
+	c.out.dropped = append(c.out.dropped, &finding.Finding{Where: c.where(), Reason: f.Reason, Message: f.Message})
 }
 
 // unresolved notes a reference of the rule that leads nowhere.
 func (c *compiler) unresolved(reason, format string, args ...any) {
-	c.out.unresolved = append(c.out.unresolved, &finding{c.where(), reason, fmt.Sprintf(format, args...)})
+	c.out.unresolved = append(c.out.unresolved, &finding.Finding{Where: c.where(), Reason: reason, Message: fmt.Sprintf(format, args...)})
 }
 
 // note tells the operator something about the rule.
@@ -82,13 +84,13 @@ func (c *compiler) note(format string, args ...any) {
 // finish decides whether the route is usable, given the number of its rules.
 func (c *compiler) finish(rules int) {
 	if rules > 0 && len(c.out.dropped) == rules {
-		c.out.rejected, c.out.dropped = merge("", c.out.dropped), nil
+		c.out.rejected, c.out.dropped = finding.Merge("", c.out.dropped), nil
 	}
 }
 
 // weighted compiles a backendRef of the rule.
 func (c *compiler) weighted(ref gatewayv1.BackendRef) model.WeightedBackend {
-	b := model.WeightedBackend{Weight: uint32(max(0, deref(ref.Weight, 1)))}
+	b := model.WeightedBackend{Weight: uint32(max(0, ptr.Deref(ref.Weight, 1)))}
 	b.Backend, b.Invalid = c.lookup("backendRef", ref.BackendObjectReference)
 	return b
 }
@@ -100,40 +102,30 @@ func (c *compiler) lookup(what string, ref gatewayv1.BackendObjectReference) (mo
 	if f == nil {
 		return k, ""
 	}
-	c.unresolved(f.reason, "%s: %s", what, f.message)
-	return k, f.reason
-}
-
-// because is a finding.
-func because(reason, format string, args ...any) *finding {
-	return &finding{reason: reason, message: fmt.Sprintf(format, args...)}
-}
-
-// unsupported is the finding for a value that cannot be used.
-func unsupported(format string, args ...any) *finding {
-	return because(reasonUnsupportedValue, format, args...)
+	c.unresolved(f.Reason, "%s: %s", what, f.Message)
+	return k, f.Reason
 }
 
 // incompatible is the finding for filters that exclude each other.
-func incompatible(format string, args ...any) *finding {
-	return because(reasonIncompatibleFilters, format, args...)
+func incompatible(format string, args ...any) *finding.Finding {
+	return finding.New(finding.IncompatibleFilters, format, args...)
 }
 
 var durationForm = regexp.MustCompile(`^([0-9]{1,5}(h|m|s|ms)){1,4}$`)
 
 // duration parses a Gateway API duration (GEP-2257).
-func duration(what string, d gatewayv1.Duration) (time.Duration, *finding) {
+func duration(what string, d gatewayv1.Duration) (time.Duration, *finding.Finding) {
 	if !durationForm.MatchString(string(d)) {
-		return 0, unsupported("%s %q is not a duration such as 500ms or 1m30s", what, d)
+		return 0, finding.Unsupported("%s %q is not a duration such as 500ms or 1m30s", what, d)
 	}
 	v, err := time.ParseDuration(string(d))
 	if err != nil {
-		return 0, unsupported("%s %q is not a duration: %v", what, d, err)
+		return 0, finding.Unsupported("%s %q is not a duration: %v", what, d, err)
 	}
 	return v, nil
 }
 
-func optionalDuration(what string, d *gatewayv1.Duration) (*time.Duration, *finding) {
+func optionalDuration(what string, d *gatewayv1.Duration) (*time.Duration, *finding.Finding) {
 	if d == nil {
 		return nil, nil
 	}

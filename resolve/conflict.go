@@ -6,6 +6,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
 )
 
 // layer tells which listeners may share a port: connections of one layer can be
@@ -114,9 +115,9 @@ func (l *listener) conflict(other *listener) {
 		who += " of " + other.parent.String()
 	}
 	if other.layer() != l.layer() || l.layer() == rawLayer {
-		l.refused = because(string(gatewayv1.ListenerReasonProtocolConflict),
+		l.refused = finding.New(string(gatewayv1.ListenerReasonProtocolConflict),
 			"port %d cannot serve protocol %s beside the %s of %s", l.port, l.protocol, other.protocol, who)
 		return
 	}
-	l.refused = because(string(gatewayv1.ListenerReasonHostnameConflict), "%s has host name %s on port %d as well", who, l.domain, l.port)
+	l.refused = finding.New(string(gatewayv1.ListenerReasonHostnameConflict), "%s has host name %s on port %d as well", who, l.domain, l.port)
 }

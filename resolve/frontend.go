@@ -71,7 +71,7 @@ func (u *round) routesByPort(g group) map[portKey][]*route {
 			if a.rank != b.rank {
 				return int(b.rank - a.rank)
 			}
-			return a.compare(b.seniority)
+			return a.Compare(b.Seniority)
 		})
 	}
 	return byPort
@@ -169,6 +169,6 @@ func (u *round) settleLosses(g group, byPort map[portKey][]*route) {
 			rt.losses = map[group]map[portKey]loss{}
 		}
 		rt.losses[g] = now
-		u.report.add(rt.ref)
+		u.report.Add(rt.ref)
 	}
 }

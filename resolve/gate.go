@@ -10,7 +10,9 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
 	"sluice.io/sluice/resolve/hostname"
+	"sluice.io/sluice/resolve/index"
 )
 
 // gate is a parentRef that names a Gateway or a ListenerSet.
@@ -39,7 +41,7 @@ func (g gate) wish() string {
 // admission is what a gate came to.
 type admission struct {
 	ours      bool
-	refused   *finding
+	refused   *finding.Finding
 	listeners []listenerKey
 }
 
@@ -55,7 +57,7 @@ func (r *Resolver) enter(g gate, rt *route) (admission, map[listenerKey]domains)
 	}
 	a := admission{ours: true}
 	if p.refused != nil {
-		a.refused = because(reasonNoMatchingParent, "%s is not attached to its Gateway: %s", p.ref, p.refused.message)
+		a.refused = finding.New(finding.NoMatchingParent, "%s is not attached to its Gateway: %s", p.ref, p.refused.Message)
 		return a, nil
 	}
 	in := map[listenerKey]domains{}
@@ -76,12 +78,12 @@ func (r *Resolver) enter(g gate, rt *route) (admission, map[listenerKey]domains)
 	}
 	switch {
 	case !named:
-		a.refused = because(reasonNoMatchingParent, "%s has no listener %s", p.ref, g.wish())
+		a.refused = finding.New(finding.NoMatchingParent, "%s has no listener %s", p.ref, g.wish())
 	case !open:
-		a.refused = because(string(gatewayv1.RouteReasonNotAllowedByListeners),
+		a.refused = finding.New(string(gatewayv1.RouteReasonNotAllowedByListeners),
 			"no listener of %s lets %ss of namespace %s in: see allowedRoutes", p.ref, rt.ref.Kind, rt.ref.Namespace)
 	case len(in) == 0:
-		a.refused = because(string(gatewayv1.RouteReasonNoMatchingListenerHostname),
+		a.refused = finding.New(string(gatewayv1.RouteReasonNoMatchingListenerHostname),
 			"none of the route's hostnames is one of a listener's of %s", p.ref)
 	}
 	return a, in
@@ -130,26 +132,26 @@ func (u *round) moveGuest(rt *route, in map[listenerKey]domains) {
 		if maps.Equal(ds, in[k]) && in[k] != nil {
 			continue
 		}
-		u.guests.remove(k, rt)
+		u.guests.Remove(k, rt)
 		u.count(k, rt, -1)
 		for d := range ds {
-			u.buckets.remove(bucket{k, d}, rt)
+			u.buckets.Remove(bucket{k, d}, rt)
 		}
-		u.settle.add(k)
-		u.report.add(k.parent)
+		u.settle.Add(k)
+		u.report.Add(k.parent)
 	}
 	for k, ds := range in {
 		if maps.Equal(ds, rt.domains[k]) && rt.domains[k] != nil {
 			continue
 		}
-		u.guests.add(k, rt)
+		u.guests.Add(k, rt)
 		u.count(k, rt, 1)
 		for d := range ds {
-			u.buckets.add(bucket{k, d}, rt)
+			u.buckets.Add(bucket{k, d}, rt)
 		}
 		u.touchDomains(k, ds)
-		u.settle.add(k)
-		u.report.add(k.parent)
+		u.settle.Add(k)
+		u.report.Add(k.parent)
 	}
 	rt.domains = in
 	u.touchAncestors(rt)
@@ -168,11 +170,11 @@ func (u *round) touchDomains(k listenerKey, ds domains) {
 		return // its port's hosts are marked as a whole
 	}
 	if !l.byHost() {
-		u.portsTouched.add(l.gateway)
+		u.portsTouched.Add(l.gateway)
 		return
 	}
 	for d := range ds {
-		u.hostsTouched.add(l.hostKey(d))
+		u.hostsTouched.Add(l.hostKey(d))
 	}
 }
 
@@ -201,8 +203,8 @@ func (u *round) settleListeners() {
 
 func (u *round) touchLoser(k listenerKey, rt *route) {
 	u.touchDomains(k, rt.domains[k])
-	u.report.add(rt.ref)
-	u.report.add(k.parent)
+	u.report.Add(rt.ref)
+	u.report.Add(k.parent)
 	u.touchAncestors(rt)
 }
 
@@ -230,7 +232,7 @@ func (u *round) count(k listenerKey, rt *route, by int) {
 	}
 }
 
-func bySeniority(guests set[*route]) []*route {
+func bySeniority(guests index.Set[*route]) []*route {
 	rts := slices.Collect(maps.Keys(guests))
 	slices.SortFunc(rts, (*route).senior)
 	return rts
@@ -296,7 +298,7 @@ func (o *occupied) meets(ds domains) *route {
 
 // later finds the routes that come second in each of their domains: connections
 // cannot be told apart further, so the first takes them all.
-func (r *Resolver) later(k listenerKey, guests set[*route]) map[*route]loss {
+func (r *Resolver) later(k listenerKey, guests index.Set[*route]) map[*route]loss {
 	lost := map[*route]loss{}
 	for rt := range guests {
 		var to *route

@@ -4,15 +4,18 @@ import (
 	"net/netip"
 	"slices"
 
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
+	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/source"
 )
 
 // gateway is a Gateway as it was given, whoever's it is.
 type gateway struct {
-	seniority
+	object.Seniority
 	ref  model.ObjectRef
 	spec *gatewayv1.GatewaySpec
 	obj  *source.Object
@@ -23,35 +26,28 @@ type gateway struct {
 // standalone tells that there is no controller that would assign addresses.
 func (g *gateway) standalone() bool { return g.obj.Origin.File != "" }
 
-func (u *round) ingestGateway(n name, obj *source.Object) {
+func (u *round) ingestGateway(n object.Name, obj *source.Object) {
 	old := u.gateways[n]
-	o, ok := typed[*gatewayv1.Gateway](obj)
-	if ok && old != nil && sameSpec(old.obj, obj) && slices.EqualFunc(old.addresses, o.Status.Addresses, sameAddress) {
+	o, ok := object.As[*gatewayv1.Gateway](obj)
+	if ok && old != nil && object.SameSpec(old.obj, obj) && slices.EqualFunc(old.addresses, o.Status.Addresses, sameAddress) {
 		return
 	}
-	u.gatewaysTouched.add(n)
+	u.gatewaysTouched.Add(n)
 	if old != nil {
-		u.classMembers.remove(string(old.spec.GatewayClassName), n)
+		u.classMembers.Remove(string(old.spec.GatewayClassName), n)
 		delete(u.gateways, n)
 	}
 	if !ok {
 		return
 	}
-	g := &gateway{seniority: seniorityOf(o), ref: n.ref(kindGateway), spec: &o.Spec, obj: obj, addresses: o.Status.Addresses}
-	g.name = n
+	g := &gateway{Seniority: object.SeniorityOf(o), ref: n.Ref(object.KindGateway), spec: &o.Spec, obj: obj, addresses: o.Status.Addresses}
+	g.Name = n
 	u.gateways[n] = g
-	u.classMembers.add(string(o.Spec.GatewayClassName), n)
-}
-
-// sameSpec tells that nothing but an object's status changed, as it does when a
-// controller writes it.
-func sameSpec(old, obj *source.Object) bool {
-	return obj != nil && obj.GetGeneration() != 0 && obj.GetGeneration() == old.GetGeneration() &&
-		obj.GetUID() == old.GetUID() && obj.Origin == old.Origin
+	u.classMembers.Add(string(o.Spec.GatewayClassName), n)
 }
 
 func sameAddress(a, b gatewayv1.GatewayStatusAddress) bool {
-	return a.Value == b.Value && deref(a.Type, gatewayv1.IPAddressType) == deref(b.Type, gatewayv1.IPAddressType)
+	return a.Value == b.Value && ptr.Deref(a.Type, gatewayv1.IPAddressType) == ptr.Deref(b.Type, gatewayv1.IPAddressType)
 }
 
 // frame is what a gateway's own fields and its ListenerSets' come to, without
@@ -62,10 +58,10 @@ type frame struct {
 	parents  []*parentFrame // the Gateway first, then its ListenerSets in order of precedence
 	ports    map[model.PortKey]*portFrame
 	reach    reach
-	refused  *finding // the Gateway is not accepted
+	refused  *finding.Finding // the Gateway is not accepted
 	identity model.ObjectRef
 	// unresolved is what is wrong with the certificate shown to backends.
-	unresolved *finding
+	unresolved *finding.Finding
 	insecure   bool
 
 	listeners []*listener // of all parents
@@ -77,7 +73,7 @@ type parentFrame struct {
 	ref       model.ObjectRef
 	origin    model.Origin
 	listeners []*listener
-	refused   *finding // a ListenerSet that its Gateway does not let in
+	refused   *finding.Finding // a ListenerSet that its Gateway does not let in
 }
 
 // portFrame is one port of a gateway with the listeners that are served on it.
@@ -94,9 +90,9 @@ func (u *round) updateGateways() {
 	for n := range u.gatewaysTouched {
 		before := u.frames[n]
 		after := u.makeFrame(n)
-		u.portsTouched.add(n)
-		u.claimsTouched.add(n)
-		u.report.add(n.ref(kindGateway))
+		u.portsTouched.Add(n)
+		u.claimsTouched.Add(n)
+		u.report.Add(n.Ref(object.KindGateway))
 		if before == nil && after == nil {
 			continue
 		}
@@ -116,7 +112,7 @@ func (u *round) updateGateways() {
 func (u *round) replaceParents(before, after *frame) {
 	old := before.byParent()
 	for ref, p := range after.byParent() {
-		u.report.add(ref)
+		u.report.Add(ref)
 		u.parentAt[ref] = p
 		if was := old[ref]; was == nil || !sameParents(was, p) {
 			u.attachGuests(ref)
@@ -130,7 +126,7 @@ func (u *round) replaceParents(before, after *frame) {
 		delete(old, ref)
 	}
 	for ref, was := range old {
-		u.report.add(ref)
+		u.report.Add(ref)
 		u.forgetListeners(was)
 		if u.parentAt[ref] == was { // not yet another gateway's
 			delete(u.parentAt, ref)
@@ -149,7 +145,7 @@ func (u *round) forgetListeners(p *parentFrame) {
 
 func (u *round) attachGuests(parent model.ObjectRef) {
 	for rt := range u.guestsOf[parent] {
-		u.attach.add(rt)
+		u.attach.Add(rt)
 	}
 }
 
@@ -169,7 +165,7 @@ func sameParents(a, b *parentFrame) bool {
 }
 
 // makeFrame reads a gateway; nil when it is not ours.
-func (u *round) makeFrame(n name) *frame {
+func (u *round) makeFrame(n object.Name) *frame {
 	u.releaseGateway(n)
 	g := u.gateways[n]
 	if g == nil {
@@ -206,7 +202,7 @@ func (u *round) listenersOf(g *gateway) []*listener {
 	ls := make([]*listener, 0, len(g.spec.Listeners))
 	for i := range g.spec.Listeners {
 		in := &g.spec.Listeners[i]
-		ls = appendListener(ls, newListener(listenerKey{g.ref, string(in.Name)}, g.name, in, g.obj.ListenerOrigin(i)))
+		ls = appendListener(ls, newListener(listenerKey{g.ref, string(in.Name)}, g.Name, in, g.obj.ListenerOrigin(i)))
 	}
 	return ls
 }
@@ -221,19 +217,19 @@ func appendListener(ls []*listener, l *listener) []*listener {
 
 // judge decides whether the Gateway as a whole is accepted, given what is wrong with
 // its class.
-func (f *frame) judge(class *finding) {
+func (f *frame) judge(class *finding.Finding) {
 	spec := f.gateway.spec
 	switch {
 	case class != nil:
-		f.refused = because(reasonInvalidParameters, "GatewayClass %s is not accepted: %s", spec.GatewayClassName, class.message)
+		f.refused = finding.New(finding.InvalidParameters, "GatewayClass %s is not accepted: %s", spec.GatewayClassName, class.Message)
 	case spec.Infrastructure != nil && spec.Infrastructure.ParametersRef != nil:
 		p := spec.Infrastructure.ParametersRef
-		f.refused = because(reasonInvalidParameters,
+		f.refused = finding.New(finding.InvalidParameters,
 			"infrastructure.parametersRef names %s.%s %s: a Gateway has the parameters of its class", p.Kind, p.Group, p.Name)
 	case f.reach.unsupported != nil:
 		f.refused = f.reach.unsupported
 	case !slices.ContainsFunc(f.listeners, func(l *listener) bool { return l.refused == nil }):
-		f.refused = because(reasonListenersNotValid, "none of the listeners is valid: see their conditions")
+		f.refused = finding.New(finding.ListenersNotValid, "none of the listeners is valid: see their conditions")
 	}
 }
 
@@ -258,7 +254,7 @@ func (f *frame) openPorts() {
 // reach is where a gateway is dialled.
 type reach struct {
 	addresses   []netip.Addr
-	known       bool     // it can be dialled
-	unsupported *finding // an address of a kind that there is not
-	unusable    *finding // an address that is not there, or not yet
+	known       bool             // it can be dialled
+	unsupported *finding.Finding // an address of a kind that there is not
+	unusable    *finding.Finding // an address that is not there, or not yet
 }

@@ -5,6 +5,8 @@ import (
 
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
+	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/source"
 )
 
@@ -16,32 +18,32 @@ type gatewayClass struct {
 	origin model.Origin
 	// parameters names the class's GatewayParameters; empty for none.
 	parameters string
-	wrong      *finding // with its own fields
+	wrong      *finding.Finding // with its own fields
 }
 
 func (u *round) ingestClass(n string, obj *source.Object) {
-	u.report.add(model.ObjectRef{Kind: kindGatewayClass, Name: n})
+	u.report.Add(model.ObjectRef{Kind: object.KindGatewayClass, Name: n})
 	for gw := range u.classMembers[n] {
-		u.gatewaysTouched.add(gw)
+		u.gatewaysTouched.Add(gw)
 	}
 	delete(u.classes, n)
-	o, ok := typed[*gatewayv1.GatewayClass](obj)
+	o, ok := object.As[*gatewayv1.GatewayClass](obj)
 	if !ok || o.Spec.ControllerName != ControllerName {
 		return
 	}
 	c := &gatewayClass{origin: obj.Origin}
 	if p := o.Spec.ParametersRef; p != nil {
 		c.parameters = p.Name
-		if string(p.Group) != v1alpha1.GroupVersion.Group || p.Kind != kindParameters || p.Namespace != nil {
+		if string(p.Group) != v1alpha1.GroupVersion.Group || p.Kind != object.KindParameters || p.Namespace != nil {
 			c.wrong = invalidParameters("parametersRef names %s.%s %s: want a %s of group %s, which has no namespace",
-				p.Kind, p.Group, p.Name, kindParameters, v1alpha1.GroupVersion.Group)
+				p.Kind, p.Group, p.Name, object.KindParameters, v1alpha1.GroupVersion.Group)
 		}
 	}
 	u.classes[n] = c
 }
 
-func invalidParameters(format string, args ...any) *finding {
-	return because(reasonInvalidParameters, format, args...)
+func invalidParameters(format string, args ...any) *finding.Finding {
+	return finding.New(finding.InvalidParameters, format, args...)
 }
 
 // ingestParameters marks the classes that name GatewayParameters, and their
@@ -51,40 +53,40 @@ func (u *round) ingestParameters(n string, obj *source.Object) {
 		if c.parameters != n {
 			continue
 		}
-		u.report.add(model.ObjectRef{Kind: kindGatewayClass, Name: class})
+		u.report.Add(model.ObjectRef{Kind: object.KindGatewayClass, Name: class})
 		for gw := range u.classMembers[class] {
-			u.gatewaysTouched.add(gw)
+			u.gatewaysTouched.Add(gw)
 		}
 	}
 	delete(u.parameters, n)
-	if o, ok := typed[*v1alpha1.GatewayParameters](obj); ok {
+	if o, ok := object.As[*v1alpha1.GatewayParameters](obj); ok {
 		u.parameters[n] = o.Validate()
 	}
 }
 
 // refused says why a class is not accepted; nil when it is.
-func (r *Resolver) refused(c *gatewayClass) *finding {
+func (r *Resolver) refused(c *gatewayClass) *finding.Finding {
 	if c.wrong != nil || c.parameters == "" {
 		return c.wrong
 	}
 	wrong, there := r.parameters[c.parameters]
 	switch {
 	case !there:
-		return invalidParameters("parametersRef names %s %s, which does not exist", kindParameters, c.parameters)
+		return invalidParameters("parametersRef names %s %s, which does not exist", object.KindParameters, c.parameters)
 	case wrong != nil:
-		return invalidParameters("%s %s: %v", kindParameters, c.parameters, wrong)
+		return invalidParameters("%s %s: %v", object.KindParameters, c.parameters, wrong)
 	}
 	return nil
 }
 
 func (r *Resolver) classStatus(c *gatewayClass) *model.Status {
 	st := &model.Status{Origin: c.origin, Features: features}
-	version := because(string(gatewayv1.GatewayClassReasonSupportedVersion), "Gateway API v1.6 is served")
+	version := finding.New(string(gatewayv1.GatewayClassReasonSupportedVersion), "Gateway API v1.6 is served")
 	if wrong := r.refused(c); wrong != nil {
-		st.Conditions = []model.Condition{wrong.condition(conditionAccepted, false)}
+		st.Conditions = []model.Condition{wrong.Condition(conditionAccepted, false)}
 	} else {
-		st.Conditions = []model.Condition{because(reasonAccepted, "Gateways of this class are served").condition(conditionAccepted, true)}
+		st.Conditions = []model.Condition{finding.New(finding.Accepted, "Gateways of this class are served").Condition(conditionAccepted, true)}
 	}
-	st.Conditions = append(st.Conditions, version.condition(string(gatewayv1.GatewayClassConditionStatusSupportedVersion), true))
+	st.Conditions = append(st.Conditions, version.Condition(string(gatewayv1.GatewayClassConditionStatusSupportedVersion), true))
 	return st
 }

@@ -9,26 +9,27 @@ import (
 
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve/hostname"
+	"sluice.io/sluice/resolve/index"
 )
 
 // updatePorts makes the ports of the marked gateways.
 func (u *round) updatePorts() {
 	for n := range u.portsTouched {
-		keys := set[model.PortKey]{}
+		keys := index.Set[model.PortKey]{}
 		if f := u.frames[n]; f != nil {
 			for k, p := range f.ports {
 				port := u.makePort(f, p)
 				if port == nil {
 					continue
 				}
-				keys.add(k)
+				keys.Add(k)
 				if was := u.made.Ports[k]; was == nil || !reflect.DeepEqual(was, port) {
 					u.delta.Ports[k] = port
 				}
 			}
 		}
 		for k := range u.portsOf[n] {
-			if !keys.has(k) {
+			if !keys.Has(k) {
 				u.delta.Ports[k] = nil
 			}
 		}
@@ -87,10 +88,10 @@ func (r *Resolver) appendChains(to []model.Chain, p *portFrame, l *listener) []m
 // appendNames adds a chain for each server name that TLSRoutes have on a
 // listener, and one that closes connections for what remains of the listener's.
 func (r *Resolver) appendNames(to []model.Chain, p *portFrame, l *listener) []model.Chain {
-	names := set[string]{}
+	names := index.Set[string]{}
 	for rt := range r.guests[l.listenerKey] {
 		for d := range rt.domains[l.listenerKey] {
-			names.add(d)
+			names.Add(d)
 		}
 	}
 	for d := range names {
@@ -99,7 +100,7 @@ func (r *Resolver) appendNames(to []model.Chain, p *portFrame, l *listener) []mo
 		}
 		to = append(to, model.Chain{Name: l.chain() + " " + d, ServerNames: serverNames(d), TLS: l.tls, L4: r.l4On(l, d), Origin: l.origin})
 	}
-	if !names.has(l.domain) {
+	if !names.Has(l.domain) {
 		to = append(to, model.Chain{Name: l.chain(), ServerNames: serverNames(l.domain), TLS: &model.TLS{Passthrough: true}, Origin: l.origin})
 	}
 	return to

@@ -7,19 +7,21 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
+	"sluice.io/sluice/resolve/object"
 )
 
 // gatewayStatus is the status of a Gateway of ours; nil for others. A Gateway
 // from a file whose class is not ours is told so, as nobody else is there to.
-func (r *Resolver) gatewayStatus(n name) *model.Status {
+func (r *Resolver) gatewayStatus(n object.Name) *model.Status {
 	f := r.frames[n]
 	if f == nil {
 		g := r.gateways[n]
 		if g == nil || !g.standalone() {
 			return nil
 		}
-		return &model.Status{Origin: g.obj.Origin, Conditions: []model.Condition{because(string(gatewayv1.GatewayReasonPending),
-			"there is no GatewayClass %q with controllerName %s", g.spec.GatewayClassName, ControllerName).condition(conditionAccepted, false)}}
+		return &model.Status{Origin: g.obj.Origin, Conditions: []model.Condition{finding.New(string(gatewayv1.GatewayReasonPending),
+			"there is no GatewayClass %q with controllerName %s", g.spec.GatewayClassName, ControllerName).Condition(conditionAccepted, false)}}
 	}
 	st := &model.Status{
 		Origin: f.origin, Listeners: r.listenerStatuses(f, f.parents[0]), AttachedListenerSets: f.attached,
@@ -28,25 +30,25 @@ func (r *Resolver) gatewayStatus(n name) *model.Status {
 	accepted := f.accepted()
 	st.Conditions = []model.Condition{accepted, r.programmed(f, accepted), f.resolvedRefs()}
 	if f.insecure {
-		st.Conditions = append(st.Conditions, because(string(gatewayv1.GatewayReasonConfigurationChanged),
-			"clients are let in without a valid certificate: validation mode AllowInsecureFallback").condition(conditionInsecureFrontend, true))
+		st.Conditions = append(st.Conditions, finding.New(string(gatewayv1.GatewayReasonConfigurationChanged),
+			"clients are let in without a valid certificate: validation mode AllowInsecureFallback").Condition(conditionInsecureFrontend, true))
 	}
 	return st
 }
 
 func (f *frame) key() model.GatewayKey {
-	return model.GatewayKey{Namespace: f.gateway.name.namespace, Name: f.gateway.name.name}
+	return model.GatewayKey{Namespace: f.gateway.Name.Namespace, Name: f.gateway.Name.Name}
 }
 
 func (f *frame) accepted() model.Condition {
 	if f.refused != nil {
-		return f.refused.condition(conditionAccepted, false)
+		return f.refused.Condition(conditionAccepted, false)
 	}
-	ok := because(reasonAccepted, "the Gateway is valid")
+	ok := finding.New(finding.Accepted, "the Gateway is valid")
 	if bad := invalidNames(f.parents[0].listeners); bad != "" {
-		ok = because(reasonListenersNotValid, "the Gateway is valid but for listeners %s: see their conditions", bad)
+		ok = finding.New(finding.ListenersNotValid, "the Gateway is valid but for listeners %s: see their conditions", bad)
 	}
-	return ok.condition(conditionAccepted, true)
+	return ok.Condition(conditionAccepted, true)
 }
 
 // invalidNames lists the listeners that are not accepted.
@@ -64,27 +66,27 @@ func invalidNames(ls []*listener) string {
 func (r *Resolver) programmed(f *frame, accepted model.Condition) model.Condition {
 	switch {
 	case !accepted.Status:
-		return because(reasonInvalid, "it is not accepted: %s", accepted.Message).condition(conditionProgrammed, false)
+		return finding.New(finding.Invalid, "it is not accepted: %s", accepted.Message).Condition(conditionProgrammed, false)
 	case f.reach.unusable != nil:
-		return f.reach.unusable.condition(conditionProgrammed, false)
+		return f.reach.unusable.Condition(conditionProgrammed, false)
 	}
 	if wrong := r.partlyTaken(f); wrong != nil {
-		return wrong.condition(conditionProgrammed, false)
+		return wrong.Condition(conditionProgrammed, false)
 	}
-	var why finding
+	var why finding.Finding
 	for _, l := range f.listeners {
 		if wrong := r.idle(f, l); wrong == nil {
-			return because(reasonProgrammed, "listeners are served").condition(conditionProgrammed, true)
-		} else if why.reason == "" {
+			return finding.New(finding.Programmed, "listeners are served").Condition(conditionProgrammed, true)
+		} else if why.Reason == "" {
 			why = *wrong
 		}
 	}
-	why.message = "no listener is served: " + why.message
-	return why.condition(conditionProgrammed, false)
+	why.Message = "no listener is served: " + why.Message
+	return why.Condition(conditionProgrammed, false)
 }
 func (f *frame) resolvedRefs() model.Condition {
 	if f.unresolved != nil {
-		return f.unresolved.condition(conditionResolvedRefs, false)
+		return f.unresolved.Condition(conditionResolvedRefs, false)
 	}
 	var bad []string
 	for _, l := range f.parents[0].listeners {
@@ -93,19 +95,19 @@ func (f *frame) resolvedRefs() model.Condition {
 		}
 	}
 	if len(bad) > 0 {
-		return because(string(gatewayv1.GatewayReasonListenersNotResolved),
-			"references of listeners %s lead nowhere: see their conditions", strings.Join(bad, ", ")).condition(conditionResolvedRefs, false)
+		return finding.New(string(gatewayv1.GatewayReasonListenersNotResolved),
+			"references of listeners %s lead nowhere: see their conditions", strings.Join(bad, ", ")).Condition(conditionResolvedRefs, false)
 	}
-	return because(reasonResolvedRefs, "all references are resolved").condition(conditionResolvedRefs, true)
+	return finding.New(finding.ResolvedRefs, "all references are resolved").Condition(conditionResolvedRefs, true)
 }
 
 // listenerSetStatus is the status of a ListenerSet of a Gateway of ours.
-func (r *Resolver) listenerSetStatus(n name) *model.Status {
+func (r *Resolver) listenerSetStatus(n object.Name) *model.Status {
 	s := r.listenerSets[n]
 	if s == nil {
 		return nil
 	}
-	p := r.parentAt[n.ref(kindListenerSet)]
+	p := r.parentAt[n.Ref(object.KindListenerSet)]
 	f := r.frames[s.gateway]
 	if p == nil || f == nil {
 		return nil
@@ -121,29 +123,29 @@ func (r *Resolver) listenerSetStatus(n name) *model.Status {
 func (p *parentFrame) accepted(f *frame) model.Condition {
 	switch {
 	case p.refused != nil:
-		return p.refused.condition(conditionAccepted, false)
-	case f.refused != nil && f.refused.reason != reasonListenersNotValid:
-		return because(string(gatewayv1.ListenerSetReasonParentNotAccepted),
-			"%s is not accepted: %s", f.gateway.ref, f.refused.message).condition(conditionAccepted, false)
+		return p.refused.Condition(conditionAccepted, false)
+	case f.refused != nil && f.refused.Reason != finding.ListenersNotValid:
+		return finding.New(string(gatewayv1.ListenerSetReasonParentNotAccepted),
+			"%s is not accepted: %s", f.gateway.ref, f.refused.Message).Condition(conditionAccepted, false)
 	case !slices.ContainsFunc(p.listeners, (*listener).sound):
-		return because(reasonListenersNotValid,
-			"no listener is valid and has what it needs: see their conditions").condition(conditionAccepted, false)
+		return finding.New(finding.ListenersNotValid,
+			"no listener is valid and has what it needs: see their conditions").Condition(conditionAccepted, false)
 	}
-	ok := because(reasonAccepted, "the ListenerSet belongs to %s", f.gateway.ref)
+	ok := finding.New(finding.Accepted, "the ListenerSet belongs to %s", f.gateway.ref)
 	if bad := invalidNames(p.listeners); bad != "" {
-		ok = because(reasonListenersNotValid, "%s, but for listeners %s: see their conditions", ok.message, bad)
+		ok = finding.New(finding.ListenersNotValid, "%s, but for listeners %s: see their conditions", ok.Message, bad)
 	}
-	return ok.condition(conditionAccepted, true)
+	return ok.Condition(conditionAccepted, true)
 }
 
 func (r *Resolver) setProgrammed(f *frame, accepted model.Condition) model.Condition {
 	if !accepted.Status {
-		return because(accepted.Reason, "it is not accepted: %s", accepted.Message).condition(conditionProgrammed, false)
+		return finding.New(accepted.Reason, "it is not accepted: %s", accepted.Message).Condition(conditionProgrammed, false)
 	}
 	if c := r.programmed(f, f.accepted()); !c.Status {
-		return because("ParentNotProgrammed", "%s: %s", f.gateway.ref, c.Message).condition(conditionProgrammed, false)
+		return finding.New("ParentNotProgrammed", "%s: %s", f.gateway.ref, c.Message).Condition(conditionProgrammed, false)
 	}
-	return because(reasonProgrammed, "listeners are served").condition(conditionProgrammed, true)
+	return finding.New(finding.Programmed, "listeners are served").Condition(conditionProgrammed, true)
 }
 
 func (r *Resolver) listenerStatuses(f *frame, p *parentFrame) []model.ListenerStatus {
@@ -171,39 +173,39 @@ func (r *Resolver) attachedTo(k listenerKey) int32 {
 func (r *Resolver) listenerConditions(f *frame, l *listener) []model.Condition {
 	var cs []model.Condition
 	if l.refused != nil {
-		cs = append(cs, l.refused.condition(conditionAccepted, false))
+		cs = append(cs, l.refused.Condition(conditionAccepted, false))
 	} else {
-		cs = append(cs, because(reasonAccepted, "the listener is valid").condition(conditionAccepted, true))
+		cs = append(cs, finding.New(finding.Accepted, "the listener is valid").Condition(conditionAccepted, true))
 	}
 	if wrong := r.idle(f, l); wrong != nil {
-		cs = append(cs, wrong.condition(conditionProgrammed, false))
+		cs = append(cs, wrong.Condition(conditionProgrammed, false))
 	} else {
-		cs = append(cs, because(reasonProgrammed, "the listener is served").condition(conditionProgrammed, true))
+		cs = append(cs, finding.New(finding.Programmed, "the listener is served").Condition(conditionProgrammed, true))
 	}
 	if len(l.unresolved) > 0 {
-		cs = append(cs, merge("", l.unresolved).condition(conditionResolvedRefs, false))
+		cs = append(cs, finding.Merge("", l.unresolved).Condition(conditionResolvedRefs, false))
 	} else {
-		cs = append(cs, because(reasonResolvedRefs, "all references are resolved").condition(conditionResolvedRefs, true))
+		cs = append(cs, finding.New(finding.ResolvedRefs, "all references are resolved").Condition(conditionResolvedRefs, true))
 	}
 	if l.conflicted {
-		cs = append(cs, l.refused.condition(conditionConflicted, true))
+		cs = append(cs, l.refused.Condition(conditionConflicted, true))
 	}
 	return cs
 }
 
 // idle says why a listener is not served; nil when it is.
-func (r *Resolver) idle(f *frame, l *listener) *finding {
+func (r *Resolver) idle(f *frame, l *listener) *finding.Finding {
 	switch {
 	case l.conflicted:
 		return l.refused
 	case l.refused != nil:
-		return because(reasonInvalid, "it is not accepted: %s", l.refused.message)
+		return finding.New(finding.Invalid, "it is not accepted: %s", l.refused.Message)
 	case l.useless:
-		return because(reasonInvalid, "it has nothing to serve with: see ResolvedRefs")
+		return finding.New(finding.Invalid, "it has nothing to serve with: see ResolvedRefs")
 	case f.refused != nil:
-		return because(reasonInvalid, "%s is not accepted: %s", f.gateway.ref, f.refused.message)
+		return finding.New(finding.Invalid, "%s is not accepted: %s", f.gateway.ref, f.refused.Message)
 	case !f.reach.known:
-		return because(string(gatewayv1.ListenerReasonPending), "%s", f.reach.unusable.message)
+		return finding.New(string(gatewayv1.ListenerReasonPending), "%s", f.reach.unusable.Message)
 	}
 	return r.portTaken(f, l.portKey())
 }

@@ -1,9 +1,12 @@
 package resolve
 
 import (
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
+	"sluice.io/sluice/resolve/object"
 )
 
 // resolveTLS resolves the certificates of a gateway's listeners, of the clients
@@ -14,7 +17,7 @@ func (u *round) resolveTLS(f *frame) {
 	if g.spec.TLS != nil {
 		front = g.spec.TLS.Frontend
 		if b := g.spec.TLS.Backend; b != nil && b.ClientCertificateRef != nil {
-			f.identity, f.unresolved = u.keyPair(g.ref, g.name, *b.ClientCertificateRef, string(gatewayv1.GatewayReasonInvalidClientCertificateRef))
+			f.identity, f.unresolved = u.keyPair(g.ref, g.Name, *b.ClientCertificateRef, string(gatewayv1.GatewayReasonInvalidClientCertificateRef))
 		}
 	}
 	f.insecure = fallsBack(front)
@@ -34,15 +37,15 @@ func (u *round) resolveTLS(f *frame) {
 // listenerTLS are the TLS settings of a parent's listeners.
 func (r *Resolver) listenerTLS(parent model.ObjectRef) map[string]*gatewayv1.ListenerTLSConfig {
 	out := map[string]*gatewayv1.ListenerTLSConfig{}
-	if parent.Kind == kindGateway {
-		for _, l := range r.gateways[nameOf(parent)].spec.Listeners {
+	if parent.Kind == object.KindGateway {
+		for _, l := range r.gateways[object.NameOf(parent)].spec.Listeners {
 			if _, twice := out[string(l.Name)]; !twice {
 				out[string(l.Name)] = l.TLS
 			}
 		}
 		return out
 	}
-	for _, l := range r.listenerSets[nameOf(parent)].spec.Listeners {
+	for _, l := range r.listenerSets[object.NameOf(parent)].spec.Listeners {
 		if _, twice := out[string(l.Name)]; !twice {
 			out[string(l.Name)] = l.TLS
 		}
@@ -55,7 +58,7 @@ func (u *round) terminate(g *gateway, l *listener, in *gatewayv1.ListenerTLSConf
 	mode := gatewayv1.TLSModeTerminate
 	var refs []gatewayv1.SecretObjectReference
 	if in != nil {
-		mode, refs = deref(in.Mode, mode), in.CertificateRefs
+		mode, refs = ptr.Deref(in.Mode, mode), in.CertificateRefs
 	}
 	l.tls = &model.TLS{}
 	switch {
@@ -63,13 +66,13 @@ func (u *round) terminate(g *gateway, l *listener, in *gatewayv1.ListenerTLSConf
 		l.tls.Passthrough = true
 		return
 	case mode != gatewayv1.TLSModeTerminate:
-		l.refuse(unsupported("TLS mode %s does not go with protocol %s", mode, l.protocol))
+		l.refuse(finding.Unsupported("TLS mode %s does not go with protocol %s", mode, l.protocol))
 		return
 	case len(refs) == 0:
 		l.unresolve(string(gatewayv1.ListenerReasonInvalidCertificateRef), "tls.certificateRefs is empty: there is no certificate to show")
 	}
 	for _, ref := range refs {
-		pair, wrong := u.keyPair(l.parent, g.name, ref, string(gatewayv1.ListenerReasonInvalidCertificateRef))
+		pair, wrong := u.keyPair(l.parent, g.Name, ref, string(gatewayv1.ListenerReasonInvalidCertificateRef))
 		if wrong != nil {
 			l.unresolved = append(l.unresolved, wrong)
 			continue
@@ -80,49 +83,49 @@ func (u *round) terminate(g *gateway, l *listener, in *gatewayv1.ListenerTLSConf
 }
 
 // keyPair resolves a reference to a certificate with its key.
-func (u *round) keyPair(from model.ObjectRef, gw name, ref gatewayv1.SecretObjectReference, invalid string) (model.ObjectRef, *finding) {
-	n := name{string(deref(ref.Namespace, gatewayv1.Namespace(from.Namespace))), string(ref.Name)}
-	kind, group := string(deref(ref.Kind, kindSecret)), string(deref(ref.Group, ""))
-	if group != "" || kind != kindSecret {
-		return model.ObjectRef{}, because(invalid, "%s %s is not supported: only Secrets are", groupKind(kind, group), n)
+func (u *round) keyPair(from model.ObjectRef, gw object.Name, ref gatewayv1.SecretObjectReference, invalid string) (model.ObjectRef, *finding.Finding) {
+	n := object.Referred(from.Namespace, ref.Namespace, ref.Name)
+	kind, group := string(ptr.Deref(ref.Kind, object.KindSecret)), string(ptr.Deref(ref.Group, ""))
+	if group != "" || kind != object.KindSecret {
+		return model.ObjectRef{}, finding.New(invalid, "%s %s is not supported: only Secrets are", groupKind(kind, group), n)
 	}
-	c, wrong := u.certify(from, gw, credentialKey{ref: n.ref(kindSecret)})
+	c, wrong := u.certify(from, gw, credentialKey{ref: n.Ref(object.KindSecret)})
 	switch {
 	case wrong != nil:
 		return model.ObjectRef{}, wrong
 	case c.wrong != "":
-		return model.ObjectRef{}, because(invalid, "%s", describeCredential(n.ref(kindSecret), c))
+		return model.ObjectRef{}, finding.New(invalid, "%s", describeCredential(n.Ref(object.KindSecret), c))
 	}
-	return n.ref(kindSecret), nil
+	return n.Ref(object.KindSecret), nil
 }
 
 // certify returns what a gateway's reference leads to, when it may be followed,
 // and remembers that the gateway depends on it.
-func (u *round) certify(from model.ObjectRef, gw name, k credentialKey) (*credentials, *finding) {
-	to := nameOf(k.ref)
-	if from.Namespace != to.namespace {
-		c := crossing{from.Kind, from.Namespace, to.namespace}
-		u.crossGateways.add(c, gw)
-		u.crossedBy.add(gw, c)
+func (u *round) certify(from model.ObjectRef, gw object.Name, k credentialKey) (*credentials, *finding.Finding) {
+	to := object.NameOf(k.ref)
+	if from.Namespace != to.Namespace {
+		c := crossing{from.Kind, from.Namespace, to.Namespace}
+		u.crossGateways.Add(c, gw)
+		u.crossedBy.Add(gw, c)
 	}
 	if !u.granted(from, k.ref.Kind, to) {
-		return nil, because(reasonRefNotPermitted,
-			"no ReferenceGrant in namespace %s lets a %s of namespace %s refer to %s", to.namespace, from.Kind, from.Namespace, k.ref)
+		return nil, finding.New(finding.RefNotPermitted,
+			"no ReferenceGrant in namespace %s lets a %s of namespace %s refer to %s", to.Namespace, from.Kind, from.Namespace, k.ref)
 	}
-	u.certified.add(k, gw)
-	u.certifies.add(gw, k)
+	u.certified.Add(k, gw)
+	u.certifies.Add(gw, k)
 	return u.credential(k), nil
 }
 
 // releaseGateway forgets what a gateway depends on.
-func (u *round) releaseGateway(gw name) {
+func (u *round) releaseGateway(gw object.Name) {
 	for k := range u.certifies[gw] {
-		u.certified.remove(k, gw)
-		u.credentialsTouched.add(k)
+		u.certified.Remove(k, gw)
+		u.credentialsTouched.Add(k)
 	}
 	delete(u.certifies, gw)
 	for c := range u.crossedBy[gw] {
-		u.crossGateways.remove(c, gw)
+		u.crossGateways.Remove(c, gw)
 	}
 	delete(u.crossedBy, gw)
 }
@@ -181,24 +184,24 @@ func (u *round) askClients(g *gateway, l *listener, front *gatewayv1.FrontendTLS
 		client.Bundles = append(client.Bundles, bundle)
 	}
 	if len(client.Bundles) == 0 {
-		l.refuse(because(string(gatewayv1.ListenerReasonNoValidCACertificate), "none of the authorities that would vouch for clients can be used"))
+		l.refuse(finding.New(string(gatewayv1.ListenerReasonNoValidCACertificate), "none of the authorities that would vouch for clients can be used"))
 	}
 	l.tls.Client = client
 }
 
-func (u *round) clientBundle(g *gateway, ref gatewayv1.ObjectReference) (model.ObjectRef, *finding) {
-	n := name{string(deref(ref.Namespace, gatewayv1.Namespace(g.name.namespace))), string(ref.Name)}
+func (u *round) clientBundle(g *gateway, ref gatewayv1.ObjectReference) (model.ObjectRef, *finding.Finding) {
+	n := object.Referred(g.Name.Namespace, ref.Namespace, ref.Name)
 	kind := string(ref.Kind)
-	if ref.Group != "" || kind != kindConfigMap && kind != kindSecret {
-		return model.ObjectRef{}, because(string(gatewayv1.ListenerReasonInvalidCACertificateKind),
+	if ref.Group != "" || kind != object.KindConfigMap && kind != object.KindSecret {
+		return model.ObjectRef{}, finding.New(string(gatewayv1.ListenerReasonInvalidCACertificateKind),
 			"%s %s is not supported: ConfigMaps and Secrets are", groupKind(kind, string(ref.Group)), n)
 	}
-	c, wrong := u.certify(g.ref, g.name, credentialKey{ref: n.ref(kind), bundle: true})
+	c, wrong := u.certify(g.ref, g.Name, credentialKey{ref: n.Ref(kind), bundle: true})
 	switch {
 	case wrong != nil:
 		return model.ObjectRef{}, wrong
 	case c.wrong != "":
-		return model.ObjectRef{}, because(string(gatewayv1.ListenerReasonInvalidCACertificateRef), "%s", describeCredential(n.ref(kind), c))
+		return model.ObjectRef{}, finding.New(string(gatewayv1.ListenerReasonInvalidCACertificateRef), "%s", describeCredential(n.Ref(kind), c))
 	}
-	return n.ref(kind), nil
+	return n.Ref(kind), nil
 }

@@ -4,9 +4,11 @@ import (
 	"regexp"
 	"strings"
 
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
 )
 
 func (rt *routeRules) readGRPC(o *gatewayv1.GRPCRoute) {
@@ -37,7 +39,7 @@ func (c *compiler) grpcRoute(o *gatewayv1.GRPCRoute) {
 }
 
 // grpcRule compiles one rule and adds its entries.
-func (c *compiler) grpcRule(rule *gatewayv1.GRPCRouteRule) *finding {
+func (c *compiler) grpcRule(rule *gatewayv1.GRPCRouteRule) *finding.Finding {
 	matches, f := grpcMatches(rule.Matches)
 	if f != nil {
 		return f
@@ -75,7 +77,7 @@ func asHTTPFilters(in []gatewayv1.GRPCRouteFilter) []gatewayv1.HTTPRouteFilter {
 	return out
 }
 
-func grpcMatches(in []gatewayv1.GRPCRouteMatch) ([]rankedMatch, *finding) {
+func grpcMatches(in []gatewayv1.GRPCRouteMatch) ([]rankedMatch, *finding.Finding) {
 	if len(in) == 0 {
 		in = []gatewayv1.GRPCRouteMatch{{}}
 	}
@@ -90,9 +92,9 @@ func grpcMatches(in []gatewayv1.GRPCRouteMatch) ([]rankedMatch, *finding) {
 	return out, nil
 }
 
-func grpcMatch(in *gatewayv1.GRPCRouteMatch) (m rankedMatch, f *finding) {
+func grpcMatch(in *gatewayv1.GRPCRouteMatch) (m rankedMatch, f *finding.Finding) {
 	for _, h := range in.Headers {
-		kind := string(deref(h.Type, gatewayv1.GRPCHeaderMatchExact))
+		kind := string(ptr.Deref(h.Type, gatewayv1.GRPCHeaderMatchExact))
 		if m.Headers, f = addNamed(m.Headers, "header", strings.ToLower(string(h.Name)), kind, h.Value); f != nil {
 			return m, f
 		}
@@ -100,8 +102,8 @@ func grpcMatch(in *gatewayv1.GRPCRouteMatch) (m rankedMatch, f *finding) {
 	var service, method string
 	kind := gatewayv1.GRPCMethodMatchExact
 	if in.Method != nil {
-		service, method = deref(in.Method.Service, ""), deref(in.Method.Method, "")
-		kind = deref(in.Method.Type, kind)
+		service, method = ptr.Deref(in.Method.Service, ""), ptr.Deref(in.Method.Method, "")
+		kind = ptr.Deref(in.Method.Type, kind)
 	}
 	switch kind {
 	case gatewayv1.GRPCMethodMatchExact:
@@ -109,7 +111,7 @@ func grpcMatch(in *gatewayv1.GRPCRouteMatch) (m rankedMatch, f *finding) {
 	case gatewayv1.GRPCMethodMatchRegularExpression:
 		m.Path, f = grpcRegex(service, method)
 	default:
-		f = unsupported("method match type %q is not known", kind)
+		f = finding.Unsupported("method match type %q is not known", kind)
 	}
 	m.rank = grpcRank(service, method, kind == gatewayv1.GRPCMethodMatchRegularExpression, len(m.Headers))
 	return m, f
@@ -117,9 +119,9 @@ func grpcMatch(in *gatewayv1.GRPCRouteMatch) (m rankedMatch, f *finding) {
 
 // grpcExact writes a gRPC service and method, either of which may be missing, as
 // a match of the path /service/method.
-func grpcExact(service, method string) (*model.StringMatch, *finding) {
+func grpcExact(service, method string) (*model.StringMatch, *finding.Finding) {
 	if strings.ContainsAny(service+method, "/?#") {
-		return nil, unsupported("a gRPC service or method must not have /, ? or # in it")
+		return nil, finding.Unsupported("a gRPC service or method must not have /, ? or # in it")
 	}
 	switch {
 	case service != "" && method != "":
@@ -132,11 +134,11 @@ func grpcExact(service, method string) (*model.StringMatch, *finding) {
 	return nil, nil
 }
 
-func grpcRegex(service, method string) (*model.StringMatch, *finding) {
+func grpcRegex(service, method string) (*model.StringMatch, *finding.Finding) {
 	if service == "" && method == "" {
 		return nil, nil
 	}
-	element := func(pattern string) (string, *finding) {
+	element := func(pattern string) (string, *finding.Finding) {
 		if pattern == "" {
 			return "[^/]+", nil
 		}

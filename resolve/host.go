@@ -6,6 +6,7 @@ import (
 
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve/hostname"
+	"sluice.io/sluice/resolve/object"
 )
 
 // maxMisdirected bounds how many listeners of a port each other one knows by
@@ -55,7 +56,7 @@ func (u *round) touchPort(k model.PortKey, was, is *portFrame) {
 	}
 	for h := range u.hostsAt[k] {
 		if touches(h.Domain) || is == nil || is.byChain[h.Chain] == nil {
-			u.hostsTouched.add(h)
+			u.hostsTouched.Add(h)
 		}
 	}
 	if is == nil {
@@ -68,19 +69,19 @@ func (u *round) touchPort(k model.PortKey, was, is *portFrame) {
 		for rt := range u.guests[l.listenerKey] {
 			for d := range rt.domains[l.listenerKey] {
 				if touches(d) {
-					u.hostsTouched.add(l.hostKey(d))
+					u.hostsTouched.Add(l.hostKey(d))
 				}
 			}
 		}
 		for _, d := range changed {
-			u.hostsTouched.add(l.hostKey(d))
+			u.hostsTouched.Add(l.hostKey(d))
 		}
 		if was.has(l) {
 			continue
 		}
-		u.hostsTouched.add(l.hostKey(l.domain))
+		u.hostsTouched.Add(l.hostKey(l.domain))
 		for _, d := range is.foreign(l) {
-			u.hostsTouched.add(l.hostKey(d))
+			u.hostsTouched.Add(l.hostKey(d))
 		}
 	}
 }
@@ -147,10 +148,10 @@ func (u *round) updateHosts() {
 		switch {
 		case h == nil && was != nil:
 			u.delta.Hosts[k] = nil
-			u.hostsAt.remove(k.Port, k)
+			u.hostsAt.Remove(k.Port, k)
 		case h != nil && (was == nil || !reflect.DeepEqual(was, h)):
 			u.delta.Hosts[k] = h
-			u.hostsAt.add(k.Port, k)
+			u.hostsAt.Add(k.Port, k)
 		}
 	}
 }
@@ -158,7 +159,7 @@ func (u *round) updateHosts() {
 // makeHost makes what becomes of one domain on one chain of a gateway's port;
 // nil when there is nothing to say of it.
 func (r *Resolver) makeHost(k model.HostKey) *model.Host {
-	f := r.frames[name{k.Port.Gateway.Namespace, k.Port.Gateway.Name}]
+	f := r.frames[object.Name{Namespace: k.Port.Gateway.Namespace, Name: k.Port.Gateway.Name}]
 	if f == nil || f.ports[k.Port] == nil {
 		return nil
 	}
@@ -199,7 +200,7 @@ func (r *Resolver) ownHost(k model.HostKey, l *listener) *model.Host {
 		}
 		return h
 	}
-	slices.SortFunc(rts, func(a, b *route) int { return a.compare(b.seniority) })
+	slices.SortFunc(rts, func(a, b *route) int { return a.Compare(b.Seniority) })
 	shares := make([]share, len(rts))
 	for i, rt := range rts {
 		shares[i] = share{rt.served, rt.domains[l.listenerKey][k.Domain]}

@@ -4,14 +4,17 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
+	"sluice.io/sluice/resolve/index"
 )
 
 // httpFilters reads filters in order. One that is known but not supported sets
 // c.failing; it must not be passed by.
-func (c *compiler) httpFilters(in []gatewayv1.HTTPRouteFilter) ([]model.HTTPFilter, *finding) {
+func (c *compiler) httpFilters(in []gatewayv1.HTTPRouteFilter) ([]model.HTTPFilter, *finding.Finding) {
 	if f := checkCombination(in); f != nil {
 		return nil, f
 	}
@@ -30,16 +33,16 @@ func (c *compiler) httpFilters(in []gatewayv1.HTTPRouteFilter) ([]model.HTTPFilt
 }
 
 // checkCombination refuses filters that exclude each other, or themselves.
-func checkCombination(in []gatewayv1.HTTPRouteFilter) *finding {
-	seen := set[gatewayv1.HTTPRouteFilterType]{}
+func checkCombination(in []gatewayv1.HTTPRouteFilter) *finding.Finding {
+	seen := index.Set[gatewayv1.HTTPRouteFilterType]{}
 	for _, f := range in {
 		repeats := f.Type == gatewayv1.HTTPRouteFilterRequestMirror || f.Type == gatewayv1.HTTPRouteFilterExtensionRef
-		if seen.has(f.Type) && !repeats {
+		if seen.Has(f.Type) && !repeats {
 			return incompatible("filter %s may be given only once", f.Type)
 		}
-		seen.add(f.Type)
+		seen.Add(f.Type)
 	}
-	if seen.has(gatewayv1.HTTPRouteFilterRequestRedirect) && seen.has(gatewayv1.HTTPRouteFilterURLRewrite) {
+	if seen.Has(gatewayv1.HTTPRouteFilterRequestRedirect) && seen.Has(gatewayv1.HTTPRouteFilterURLRewrite) {
 		return incompatible("filters RequestRedirect and URLRewrite exclude each other")
 	}
 	return nil
@@ -51,11 +54,11 @@ func (c *compiler) supports(f *gatewayv1.HTTPRouteFilter) bool {
 	switch f.Type {
 	case gatewayv1.HTTPRouteFilterExtensionRef:
 		c.failing = true
-		c.unresolved(reasonInvalidKind, "filter ExtensionRef %s is not supported: %s", extension(f.ExtensionRef), consequence)
+		c.unresolved(finding.InvalidKind, "filter ExtensionRef %s is not supported: %s", extension(f.ExtensionRef), consequence)
 		return false
 	case gatewayv1.HTTPRouteFilterExternalAuth:
 		c.failing = true
-		c.unresolved(reasonUnsupportedFilter, "filter ExternalAuth is not supported: %s", consequence)
+		c.unresolved(finding.UnsupportedFilter, "filter ExternalAuth is not supported: %s", consequence)
 		return false
 	}
 	return true
@@ -68,7 +71,7 @@ func extension(ref *gatewayv1.LocalObjectReference) string {
 	return string(ref.Kind) + "." + string(ref.Group) + " " + string(ref.Name)
 }
 
-func (c *compiler) httpFilter(in *gatewayv1.HTTPRouteFilter) (out model.HTTPFilter, f *finding) {
+func (c *compiler) httpFilter(in *gatewayv1.HTTPRouteFilter) (out model.HTTPFilter, f *finding.Finding) {
 	switch {
 	case in.Type == gatewayv1.HTTPRouteFilterRequestHeaderModifier && in.RequestHeaderModifier != nil:
 		out.RequestHeaders, f = headerModifier(in.Type, in.RequestHeaderModifier)
@@ -83,33 +86,33 @@ func (c *compiler) httpFilter(in *gatewayv1.HTTPRouteFilter) (out model.HTTPFilt
 	case in.Type == gatewayv1.HTTPRouteFilterCORS && in.CORS != nil:
 		out.CORS = cors(in.CORS)
 	default:
-		f = unsupported("filter type %q is not known, or its configuration is missing", in.Type)
+		f = finding.Unsupported("filter type %q is not known, or its configuration is missing", in.Type)
 	}
 	return out, f
 }
 
 // headerModifier reads a header modifier. Of entries with equal names in one
 // list the first counts; two different actions on one header are an error.
-func headerModifier(kind gatewayv1.HTTPRouteFilterType, in *gatewayv1.HTTPHeaderFilter) (*model.HeaderModifier, *finding) {
+func headerModifier(kind gatewayv1.HTTPRouteFilterType, in *gatewayv1.HTTPHeaderFilter) (*model.HeaderModifier, *finding.Finding) {
 	out := &model.HeaderModifier{}
 	action := map[string]string{}
 	// claim reports whether the action is the first on the header.
-	claim := func(name, verb string) (bool, *finding) {
+	claim := func(name, verb string) (bool, *finding.Finding) {
 		lower := strings.ToLower(name)
 		switch {
 		case !validToken(name):
-			return false, unsupported("%s: header name %q is not valid", kind, name)
+			return false, finding.Unsupported("%s: header name %q is not valid", kind, name)
 		case lower == "host" && (verb != "set" || kind != gatewayv1.HTTPRouteFilterRequestHeaderModifier):
-			return false, unsupported("%s: the Host header of requests can be set, and nothing else done to it", kind)
+			return false, finding.Unsupported("%s: the Host header of requests can be set, and nothing else done to it", kind)
 		case action[lower] == verb:
 			return false, nil
 		case action[lower] != "":
-			return false, unsupported("%s: header %q is in both %s and %s", kind, name, action[lower], verb)
+			return false, finding.Unsupported("%s: header %q is in both %s and %s", kind, name, action[lower], verb)
 		}
 		action[lower] = verb
 		return true, nil
 	}
-	var f *finding
+	var f *finding.Finding
 	if out.Set, f = headers(in.Set, "set", claim); f != nil {
 		return nil, f
 	}
@@ -128,7 +131,7 @@ func headerModifier(kind gatewayv1.HTTPRouteFilterType, in *gatewayv1.HTTPHeader
 	return out, nil
 }
 
-func headers(in []gatewayv1.HTTPHeader, verb string, claim func(name, verb string) (bool, *finding)) ([]model.Header, *finding) {
+func headers(in []gatewayv1.HTTPHeader, verb string, claim func(name, verb string) (bool, *finding.Finding)) ([]model.Header, *finding.Finding) {
 	var out []model.Header
 	for _, h := range in {
 		first, f := claim(string(h.Name), verb)
@@ -136,7 +139,7 @@ func headers(in []gatewayv1.HTTPHeader, verb string, claim func(name, verb strin
 			return nil, f
 		}
 		if strings.ContainsAny(h.Value, "\x00\r\n") {
-			return nil, unsupported("the value of header %q has a line break or a zero byte in it", h.Name)
+			return nil, finding.Unsupported("the value of header %q has a line break or a zero byte in it", h.Name)
 		}
 		if first {
 			out = append(out, model.Header{Name: string(h.Name), Value: h.Value})
@@ -145,20 +148,20 @@ func headers(in []gatewayv1.HTTPHeader, verb string, claim func(name, verb strin
 	return out, nil
 }
 
-func (c *compiler) mirror(in *gatewayv1.HTTPRequestMirrorFilter) (*model.Mirror, *finding) {
+func (c *compiler) mirror(in *gatewayv1.HTTPRequestMirrorFilter) (*model.Mirror, *finding.Finding) {
 	out := &model.Mirror{Numerator: 100, Denominator: 100}
 	switch {
 	case in.Percent != nil && in.Fraction != nil:
-		return nil, unsupported("a RequestMirror filter has either percent or fraction, not both")
+		return nil, finding.Unsupported("a RequestMirror filter has either percent or fraction, not both")
 	case in.Percent != nil:
 		if *in.Percent < 0 || *in.Percent > 100 {
-			return nil, unsupported("RequestMirror percent %d is not between 0 and 100", *in.Percent)
+			return nil, finding.Unsupported("RequestMirror percent %d is not between 0 and 100", *in.Percent)
 		}
 		out.Numerator = uint32(*in.Percent)
 	case in.Fraction != nil:
-		n, d := in.Fraction.Numerator, deref(in.Fraction.Denominator, 100)
+		n, d := in.Fraction.Numerator, ptr.Deref(in.Fraction.Denominator, 100)
 		if n < 0 || d < 1 || n > d {
-			return nil, unsupported("RequestMirror fraction %d/%d is not between 0 and 1", n, d)
+			return nil, finding.Unsupported("RequestMirror fraction %d/%d is not between 0 and 1", n, d)
 		}
 		out.Numerator, out.Denominator = uint32(n), uint32(d)
 	}
@@ -168,7 +171,7 @@ func (c *compiler) mirror(in *gatewayv1.HTTPRequestMirrorFilter) (*model.Mirror,
 
 // cors reads a CORS filter. MaxAge has a default in the schema.
 func cors(in *gatewayv1.HTTPCORSFilter) *model.CORS {
-	out := &model.CORS{AllowCredentials: deref(in.AllowCredentials, false), MaxAge: 5 * time.Second}
+	out := &model.CORS{AllowCredentials: ptr.Deref(in.AllowCredentials, false), MaxAge: 5 * time.Second}
 	if in.MaxAge > 0 {
 		out.MaxAge = time.Duration(in.MaxAge) * time.Second
 	}

@@ -7,12 +7,14 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
 )
 
-func httpTimeouts(in *gatewayv1.HTTPRouteTimeouts) (out model.HTTPTimeouts, f *finding) {
+func httpTimeouts(in *gatewayv1.HTTPRouteTimeouts) (out model.HTTPTimeouts, f *finding.Finding) {
 	if in == nil {
 		return out, nil
 	}
@@ -23,7 +25,7 @@ func httpTimeouts(in *gatewayv1.HTTPRouteTimeouts) (out model.HTTPTimeouts, f *f
 		return out, f
 	}
 	if r, b := out.Request, out.BackendRequest; r != nil && b != nil && *r != 0 && *b > *r {
-		return out, unsupported("timeouts.backendRequest %s is longer than timeouts.request %s", *b, *r)
+		return out, finding.Unsupported("timeouts.backendRequest %s is longer than timeouts.request %s", *b, *r)
 	}
 	return out, nil
 }
@@ -31,20 +33,20 @@ func httpTimeouts(in *gatewayv1.HTTPRouteTimeouts) (out model.HTTPTimeouts, f *f
 // defaultAttempts is how often a request is repeated when the route does not say.
 const defaultAttempts = 1
 
-func httpRetry(in *gatewayv1.HTTPRouteRetry) (*model.HTTPRetry, *finding) {
+func httpRetry(in *gatewayv1.HTTPRouteRetry) (*model.HTTPRetry, *finding.Finding) {
 	if in == nil {
 		return nil, nil
 	}
 	out := &model.HTTPRetry{Attempts: defaultAttempts}
 	for _, code := range in.Codes {
 		if code < 400 || code > 599 {
-			return nil, unsupported("retry code %d is not between 400 and 599", code)
+			return nil, finding.Unsupported("retry code %d is not between 400 and 599", code)
 		}
 		out.Codes = append(out.Codes, uint32(code))
 	}
 	if in.Attempts != nil {
 		if *in.Attempts < 1 {
-			return nil, unsupported("retry attempts %d is less than 1", *in.Attempts)
+			return nil, finding.Unsupported("retry attempts %d is less than 1", *in.Attempts)
 		}
 		out.Attempts = uint32(*in.Attempts)
 	}
@@ -52,29 +54,29 @@ func httpRetry(in *gatewayv1.HTTPRouteRetry) (*model.HTTPRetry, *finding) {
 	if f != nil {
 		return nil, f
 	}
-	out.Backoff = deref(d, 0)
+	out.Backoff = ptr.Deref(d, 0)
 	return out, nil
 }
 
 // session reads session persistence (GEP-1619). Its path is filled in for each
 // match, see [forPath].
-func (c *compiler) session(in *gatewayv1.SessionPersistence) (*model.SessionPersistence, *finding) {
+func (c *compiler) session(in *gatewayv1.SessionPersistence) (*model.SessionPersistence, *finding.Finding) {
 	if in == nil {
 		return nil, nil
 	}
-	out := &model.SessionPersistence{Name: deref(in.SessionName, "")}
+	out := &model.SessionPersistence{Name: ptr.Deref(in.SessionName, "")}
 	if out.Name == "" {
 		out.Name = c.sessionName()
 	}
 	if !validToken(out.Name) {
-		return nil, unsupported("sessionName %q is not valid as the name of a cookie or header", out.Name)
+		return nil, finding.Unsupported("sessionName %q is not valid as the name of a cookie or header", out.Name)
 	}
-	switch kind := deref(in.Type, gatewayv1.CookieBasedSessionPersistence); kind {
+	switch kind := ptr.Deref(in.Type, gatewayv1.CookieBasedSessionPersistence); kind {
 	case gatewayv1.CookieBasedSessionPersistence:
 	case gatewayv1.HeaderBasedSessionPersistence:
 		out.Header = true
 	default:
-		return nil, unsupported("sessionPersistence type %q is not known", kind)
+		return nil, finding.Unsupported("sessionPersistence type %q is not known", kind)
 	}
 	timeout, f := optionalDuration("sessionPersistence.absoluteTimeout", in.AbsoluteTimeout)
 	if f != nil {
@@ -83,20 +85,20 @@ func (c *compiler) session(in *gatewayv1.SessionPersistence) (*model.SessionPers
 	return out, c.sessionLifetime(out, in.CookieConfig, timeout)
 }
 
-func (c *compiler) sessionLifetime(out *model.SessionPersistence, in *gatewayv1.CookieConfig, timeout *time.Duration) *finding {
+func (c *compiler) sessionLifetime(out *model.SessionPersistence, in *gatewayv1.CookieConfig, timeout *time.Duration) *finding.Finding {
 	lifetime := gatewayv1.SessionCookieLifetimeType
 	if in != nil {
-		lifetime = deref(in.LifetimeType, lifetime)
+		lifetime = ptr.Deref(in.LifetimeType, lifetime)
 	}
 	switch {
 	case in != nil && out.Header:
-		return unsupported("sessionPersistence.cookieConfig is for sessions in cookies")
+		return finding.Unsupported("sessionPersistence.cookieConfig is for sessions in cookies")
 	case lifetime == gatewayv1.PermanentCookieLifetimeType && (timeout == nil || *timeout == 0):
-		return unsupported("a permanent cookie needs sessionPersistence.absoluteTimeout")
+		return finding.Unsupported("a permanent cookie needs sessionPersistence.absoluteTimeout")
 	case lifetime == gatewayv1.PermanentCookieLifetimeType:
 		out.TTL = *timeout
 	case lifetime != gatewayv1.SessionCookieLifetimeType:
-		return unsupported("cookie lifetimeType %q is not known", lifetime)
+		return finding.Unsupported("cookie lifetimeType %q is not known", lifetime)
 	case timeout != nil && *timeout != 0:
 		c.note("sessionPersistence.absoluteTimeout is enforced for permanent cookies only")
 	}

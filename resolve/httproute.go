@@ -6,6 +6,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
 )
 
 func (rt *routeRules) readHTTP(o *gatewayv1.HTTPRoute) {
@@ -45,7 +46,7 @@ func (c *compiler) httpRoute(o *gatewayv1.HTTPRoute) {
 }
 
 // httpRule compiles one rule and adds its entries.
-func (c *compiler) httpRule(rule *gatewayv1.HTTPRouteRule) *finding {
+func (c *compiler) httpRule(rule *gatewayv1.HTTPRouteRule) *finding.Finding {
 	matches, f := httpMatches(rule.Matches)
 	if f != nil {
 		return f
@@ -73,7 +74,7 @@ func (c *compiler) httpRule(rule *gatewayv1.HTTPRouteRule) *finding {
 	return nil
 }
 
-func (c *compiler) httpBackends(refs []gatewayv1.HTTPBackendRef, out *model.HTTPRule) *finding {
+func (c *compiler) httpBackends(refs []gatewayv1.HTTPBackendRef, out *model.HTTPRule) *finding.Finding {
 	if redirects(out.Filters) {
 		if len(refs) > 0 {
 			return incompatible("a RequestRedirect filter leaves nothing for backendRefs")
@@ -89,7 +90,7 @@ func (c *compiler) httpBackends(refs []gatewayv1.HTTPBackendRef, out *model.HTTP
 			return f
 		}
 		if c.failing && b.Invalid == "" {
-			b.Invalid = reasonUnsupportedFilter
+			b.Invalid = finding.UnsupportedFilter
 		}
 		b.Filters, c.failing = filters, failing
 		out.Backends = append(out.Backends, b)
@@ -110,7 +111,7 @@ func (c *compiler) add(rule *model.HTTPRule, matches []rankedMatch) {
 		c.out.entries = append(c.out.entries, entry{
 			HTTPEntry: model.HTTPEntry{Match: m.HTTPMatch, Rule: forPath(rule, m.Path, byPath)},
 			rank:      m.rank,
-			route:     c.route.seniority,
+			route:     c.route.Seniority,
 			rule:      c.origin.Rule,
 			match:     i,
 			redirects: anyRedirect,

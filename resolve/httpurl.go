@@ -5,41 +5,43 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
 )
 
-func redirect(in *gatewayv1.HTTPRequestRedirectFilter) (*model.Redirect, *finding) {
+func redirect(in *gatewayv1.HTTPRequestRedirectFilter) (*model.Redirect, *finding.Finding) {
 	out := &model.Redirect{
-		Scheme: deref(in.Scheme, ""),
-		Host:   string(deref(in.Hostname, "")),
-		Port:   uint16(deref(in.Port, 0)),
-		Code:   deref(in.StatusCode, 302),
+		Scheme: ptr.Deref(in.Scheme, ""),
+		Host:   string(ptr.Deref(in.Hostname, "")),
+		Port:   uint16(ptr.Deref(in.Port, 0)),
+		Code:   ptr.Deref(in.StatusCode, 302),
 	}
 	switch out.Scheme {
 	case "", "http", "https":
 	default:
-		return nil, unsupported("redirect scheme %q is not known: http and https are", out.Scheme)
+		return nil, finding.Unsupported("redirect scheme %q is not known: http and https are", out.Scheme)
 	}
 	switch out.Code {
 	case 301, 302, 303, 307, 308:
 	default:
-		return nil, unsupported("redirect status code %d is not one of 301, 302, 303, 307 and 308", out.Code)
+		return nil, finding.Unsupported("redirect status code %d is not one of 301, 302, 303, 307 and 308", out.Code)
 	}
-	var f *finding
+	var f *finding.Finding
 	out.Path, f = pathModifier(in.Path)
 	return out, f
 }
 
-func rewrite(in *gatewayv1.HTTPURLRewriteFilter) (*model.Rewrite, *finding) {
-	out := &model.Rewrite{Host: string(deref(in.Hostname, ""))}
-	var f *finding
+func rewrite(in *gatewayv1.HTTPURLRewriteFilter) (*model.Rewrite, *finding.Finding) {
+	out := &model.Rewrite{Host: string(ptr.Deref(in.Hostname, ""))}
+	var f *finding.Finding
 	out.Path, f = pathModifier(in.Path)
 	return out, f
 }
 
-func pathModifier(in *gatewayv1.HTTPPathModifier) (*model.PathModifier, *finding) {
+func pathModifier(in *gatewayv1.HTTPPathModifier) (*model.PathModifier, *finding.Finding) {
 	if in == nil {
 		return nil, nil
 	}
@@ -50,22 +52,22 @@ func pathModifier(in *gatewayv1.HTTPPathModifier) (*model.PathModifier, *finding
 	case in.Type == gatewayv1.PrefixMatchHTTPPathModifier && in.ReplacePrefixMatch != nil:
 		out.Prefix, out.Value = true, *in.ReplacePrefixMatch
 	default:
-		return nil, unsupported("path modifier type %q is not known, or its value is missing", in.Type)
+		return nil, finding.Unsupported("path modifier type %q is not known, or its value is missing", in.Type)
 	}
 	if strings.ContainsAny(out.Value, "\x00\r\n") {
-		return nil, unsupported("path %q has a line break or a zero byte in it", out.Value)
+		return nil, finding.Unsupported("path %q has a line break or a zero byte in it", out.Value)
 	}
 	return &out, nil
 }
 
 // checkPathModifiers refuses to replace a matched prefix where a match has none.
-func checkPathModifiers(rule *model.HTTPRule, matches []rankedMatch) *finding {
+func checkPathModifiers(rule *model.HTTPRule, matches []rankedMatch) *finding.Finding {
 	if !replacesPrefix(rule.Filters) && !slices.ContainsFunc(rule.Backends, func(b model.WeightedBackend) bool { return replacesPrefix(b.Filters) }) {
 		return nil
 	}
 	for _, m := range matches {
 		if m.Path == nil || m.Path.Kind != model.MatchPrefix {
-			return unsupported("ReplacePrefixMatch needs a PathPrefix match: there is no prefix to replace")
+			return finding.Unsupported("ReplacePrefixMatch needs a PathPrefix match: there is no prefix to replace")
 		}
 	}
 	return nil

@@ -6,84 +6,62 @@ import (
 
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/source"
-)
-
-// The kinds that resolve reads.
-const (
-	kindService       = "Service"
-	kindEndpointSlice = "EndpointSlice"
-	kindWorkload      = "Workload"
-	kindHTTPRoute     = "HTTPRoute"
-	kindGRPCRoute     = "GRPCRoute"
-	kindTCPRoute      = "TCPRoute"
-	kindUDPRoute      = "UDPRoute"
-	kindTLSRoute      = "TLSRoute"
-
-	kindGatewayClass     = "GatewayClass"
-	kindGateway          = "Gateway"
-	kindListenerSet      = "ListenerSet"
-	kindReferenceGrant   = "ReferenceGrant"
-	kindBackendTLSPolicy = "BackendTLSPolicy"
-	kindSecret           = "Secret"
-	kindConfigMap        = "ConfigMap"
-	kindNamespace        = "Namespace"
-	kindAddressPool      = "AddressPool"
-	kindParameters       = "GatewayParameters"
 )
 
 // ingest stores the new state of one object and marks what that touches.
 func (u *round) ingest(ref model.ObjectRef, obj *source.Object) {
 	switch ref.Kind {
-	case kindService:
-		u.ingestService(nameOf(ref), obj)
-	case kindEndpointSlice:
-		u.ingestSlice(nameOf(ref), obj)
-	case kindWorkload:
-		u.ingestWorkload(nameOf(ref), obj)
-	case kindHTTPRoute, kindGRPCRoute, kindTLSRoute, kindTCPRoute, kindUDPRoute:
+	case object.KindService:
+		u.ingestService(object.NameOf(ref), obj)
+	case object.KindEndpointSlice:
+		u.ingestSlice(object.NameOf(ref), obj)
+	case object.KindWorkload:
+		u.ingestWorkload(object.NameOf(ref), obj)
+	case object.KindHTTPRoute, object.KindGRPCRoute, object.KindTLSRoute, object.KindTCPRoute, object.KindUDPRoute:
 		u.ingestRoute(ref, obj)
-	case kindGatewayClass:
+	case object.KindGatewayClass:
 		u.ingestClass(ref.Name, obj)
-	case kindGateway:
-		u.ingestGateway(nameOf(ref), obj)
-	case kindListenerSet:
-		u.ingestListenerSet(nameOf(ref), obj)
-	case kindReferenceGrant:
-		u.ingestGrant(nameOf(ref), obj)
-	case kindBackendTLSPolicy:
-		u.ingestPolicy(nameOf(ref), obj)
-	case kindSecret, kindConfigMap:
+	case object.KindGateway:
+		u.ingestGateway(object.NameOf(ref), obj)
+	case object.KindListenerSet:
+		u.ingestListenerSet(object.NameOf(ref), obj)
+	case object.KindReferenceGrant:
+		u.ingestGrant(object.NameOf(ref), obj)
+	case object.KindBackendTLSPolicy:
+		u.ingestPolicy(object.NameOf(ref), obj)
+	case object.KindSecret, object.KindConfigMap:
 		u.ingestStore(ref, obj)
-	case kindNamespace:
+	case object.KindNamespace:
 		u.ingestNamespace(ref.Name, obj)
-	case kindAddressPool:
+	case object.KindAddressPool:
 		u.ingestPool(ref.Name, obj)
-	case kindParameters:
+	case object.KindParameters:
 		u.ingestParameters(ref.Name, obj)
 	}
 }
 
-func (u *round) ingestService(n name, obj *source.Object) {
+func (u *round) ingestService(n object.Name, obj *source.Object) {
 	u.touch(n)
-	u.report.add(n.ref(kindService))
+	u.report.Add(n.Ref(object.KindService))
 	if old := u.services[n]; old != nil {
 		for _, a := range old.wanted {
-			u.claimants.remove(a, n)
-			u.addresses.add(a)
+			u.claimants.Remove(a, n)
+			u.addresses.Add(a)
 		}
 		u.balance(old, false)
 		delete(u.services, n)
 	}
-	svc, ok := typed[*corev1.Service](obj)
+	svc, ok := object.As[*corev1.Service](obj)
 	if !ok {
 		return
 	}
 	s := parseService(svc, obj)
 	u.services[n] = s
 	for _, a := range s.wanted {
-		u.claimants.add(a, n)
-		u.addresses.add(a)
+		u.claimants.Add(a, n)
+		u.addresses.Add(a)
 	}
 	u.balance(s, true)
 }
@@ -91,65 +69,65 @@ func (u *round) ingestService(n name, obj *source.Object) {
 // balance enters a Service that stands before a Gateway, or takes it out.
 func (u *round) balance(s *service, in bool) {
 	switch {
-	case s.gateway == name{}:
+	case s.gateway == object.Name{}:
 		return
 	case in:
-		u.balancers.add(s.gateway, s.name)
+		u.balancers.Add(s.gateway, s.Name)
 	default:
-		u.balancers.remove(s.gateway, s.name)
+		u.balancers.Remove(s.gateway, s.Name)
 	}
-	u.portsTouched.add(s.gateway)
-	u.claimsTouched.add(s.gateway)
-	u.report.add(s.gateway.ref(kindGateway))
+	u.portsTouched.Add(s.gateway)
+	u.claimsTouched.Add(s.gateway)
+	u.report.Add(s.gateway.Ref(object.KindGateway))
 	for n := range u.setsOf[s.gateway] {
-		u.report.add(n.ref(kindListenerSet))
+		u.report.Add(n.Ref(object.KindListenerSet))
 	}
 }
 
-func (u *round) ingestSlice(n name, obj *source.Object) {
-	u.report.add(n.ref(kindEndpointSlice))
+func (u *round) ingestSlice(n object.Name, obj *source.Object) {
+	u.report.Add(n.Ref(object.KindEndpointSlice))
 	if old := u.slices[n]; old != nil {
-		u.slicesOf.remove(old.service, n)
-		u.endpoints.add(old.service)
+		u.slicesOf.Remove(old.service, n)
+		u.endpoints.Add(old.service)
 		delete(u.slices, n)
 	}
-	es, ok := typed[*discoveryv1.EndpointSlice](obj)
+	es, ok := object.As[*discoveryv1.EndpointSlice](obj)
 	if !ok {
 		return
 	}
 	s := parseSlice(es, obj)
 	u.slices[n] = s
-	u.slicesOf.add(s.service, n)
-	u.endpoints.add(s.service)
+	u.slicesOf.Add(s.service, n)
+	u.endpoints.Add(s.service)
 }
 
-func (u *round) ingestWorkload(n name, obj *source.Object) {
+func (u *round) ingestWorkload(n object.Name, obj *source.Object) {
 	if old := u.workloads[n]; old != nil {
-		u.tenants.remove(old.place, n)
-		u.places.add(old.place)
+		u.tenants.Remove(old.place, n)
+		u.places.Add(old.place)
 		delete(u.workloads, n)
 	}
-	u.report.add(n.ref(kindWorkload))
-	wl, ok := typed[*v1alpha1.Workload](obj)
+	u.report.Add(n.Ref(object.KindWorkload))
+	wl, ok := object.As[*v1alpha1.Workload](obj)
 	if !ok {
 		u.emitWorkload(n, nil)
 		return
 	}
 	w := parseWorkload(wl, obj)
 	u.workloads[n] = w
-	u.tenants.add(w.place, n)
-	u.places.add(w.place)
+	u.tenants.Add(w.place, n)
+	u.places.Add(w.place)
 }
 
 func (u *round) ingestRoute(ref model.ObjectRef, obj *source.Object) {
 	if old := u.routes[ref]; old != nil {
-		if sameSpec(old.obj, obj) {
+		if object.SameSpec(old.obj, obj) {
 			return
 		}
 		u.unbind(old)
 		delete(u.routes, ref)
 	}
-	u.report.add(ref)
+	u.report.Add(ref)
 	if obj == nil {
 		return
 	}
@@ -165,49 +143,40 @@ func (u *round) ingestRoute(ref model.ObjectRef, obj *source.Object) {
 // bind enters a route into the indexes and marks it.
 func (u *round) bind(rt *route) {
 	for _, p := range rt.parents {
-		u.boundTo.add(p.group, rt)
-		u.scopesOf.add(p.group.service, p.group.scope)
+		u.boundTo.Add(p.group, rt)
+		u.scopesOf.Add(p.group.service, p.group.scope)
 	}
 	for _, n := range rt.uses {
-		u.usersOf.add(n, rt)
-		if len(rt.gates) > 0 && n.namespace != rt.ref.Namespace {
-			u.crossRoutes.add(crossing{rt.ref.Kind, rt.ref.Namespace, n.namespace}, rt)
+		u.usersOf.Add(n, rt)
+		if len(rt.gates) > 0 && n.Namespace != rt.ref.Namespace {
+			u.crossRoutes.Add(crossing{rt.ref.Kind, rt.ref.Namespace, n.Namespace}, rt)
 		}
 	}
 	for _, g := range rt.gates {
-		u.guestsOf.add(g.parent, rt)
-		u.guestsFrom.add(rt.ref.Namespace, rt)
+		u.guestsOf.Add(g.parent, rt)
+		u.guestsFrom.Add(rt.ref.Namespace, rt)
 	}
-	u.compile.add(rt)
+	u.compile.Add(rt)
 }
 
 // unbind takes a route out of the indexes and marks the frontends that it shaped.
 func (u *round) unbind(rt *route) {
 	for _, p := range rt.parents {
-		u.boundTo.remove(p.group, rt)
+		u.boundTo.Remove(p.group, rt)
 		if len(u.boundTo[p.group]) == 0 {
-			u.scopesOf.remove(p.group.service, p.group.scope)
+			u.scopesOf.Remove(p.group.service, p.group.scope)
 		}
-		u.groups.add(p.group)
+		u.groups.Add(p.group)
 	}
 	for _, n := range rt.uses {
-		u.usersOf.remove(n, rt)
-		u.crossRoutes.remove(crossing{rt.ref.Kind, rt.ref.Namespace, n.namespace}, rt)
+		u.usersOf.Remove(n, rt)
+		u.crossRoutes.Remove(crossing{rt.ref.Kind, rt.ref.Namespace, n.Namespace}, rt)
 	}
 	for _, g := range rt.gates {
-		u.guestsOf.remove(g.parent, rt)
-		u.guestsFrom.remove(rt.ref.Namespace, rt)
+		u.guestsOf.Remove(g.parent, rt)
+		u.guestsFrom.Remove(rt.ref.Namespace, rt)
 	}
 	u.moveGuest(rt, nil)
 	delete(u.compile, rt)
 	delete(u.attach, rt)
-}
-
-func typed[T any](obj *source.Object) (T, bool) {
-	if obj == nil {
-		var none T
-		return none, false
-	}
-	o, ok := obj.KubeObject.(T)
-	return o, ok
 }

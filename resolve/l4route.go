@@ -4,6 +4,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
 )
 
 // l4Rule is the rule of a TLSRoute, TCPRoute or UDPRoute.
@@ -53,7 +54,7 @@ func (c *compiler) l4Route(rules []l4Rule) {
 	for i, rule := range rules {
 		c.begin(i, rule.name)
 		if i > 0 {
-			c.drop(unsupported("only the first rule of a %s can take connections", c.route.ref.Kind))
+			c.drop(finding.Unsupported("only the first rule of a %s can take connections", c.route.ref.Kind))
 			continue
 		}
 		l4 := &model.L4Routing{Origin: c.origin}
@@ -62,11 +63,11 @@ func (c *compiler) l4Route(rules []l4Rule) {
 		}
 		if len(l4.Backends) == 0 {
 			c.note("there are no backendRefs: connections are refused")
-			l4.Backends = []model.WeightedBackend{{Weight: 1, Invalid: reasonBackendNotFound}}
+			l4.Backends = []model.WeightedBackend{{Weight: 1, Invalid: finding.BackendNotFound}}
 		}
 		c.out.l4 = l4
 	}
 	if c.out.l4 == nil {
-		c.out.rejected = unsupported("%s needs a rule", c.route.article())
+		c.out.rejected = finding.Unsupported("%s needs a rule", c.route.article())
 	}
 }

@@ -4,10 +4,13 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
 	"sluice.io/sluice/resolve/hostname"
+	"sluice.io/sluice/resolve/object"
 )
 
 // listenerKey names one listener of a Gateway or of a ListenerSet.
@@ -20,7 +23,7 @@ type listenerKey struct {
 // to, make it.
 type listener struct {
 	listenerKey
-	gateway  name
+	gateway  object.Name
 	port     uint16
 	protocol gatewayv1.ProtocolType
 	domain   string   // what its hostname stands for
@@ -28,9 +31,9 @@ type listener struct {
 	doorway  doorway
 	origin   model.Origin
 
-	refused    *finding   // it is not accepted
-	conflicted bool       // and that is because of other listeners
-	unresolved []*finding // references that lead nowhere
+	refused    *finding.Finding   // it is not accepted
+	conflicted bool               // and that is because of other listeners
+	unresolved []*finding.Finding // references that lead nowhere
 	tls        *model.TLS
 	useless    bool // accepted, and nothing to serve with
 }
@@ -50,7 +53,7 @@ func (l *listener) secure() bool {
 
 // portKey is the port that the listener is served on.
 func (l *listener) portKey() model.PortKey {
-	k := model.PortKey{Gateway: model.GatewayKey{Namespace: l.gateway.namespace, Name: l.gateway.name}, Port: l.port, Protocol: model.TCP}
+	k := model.PortKey{Gateway: model.GatewayKey{Namespace: l.gateway.Namespace, Name: l.gateway.Name}, Port: l.port, Protocol: model.TCP}
 	if l.protocol == gatewayv1.UDPProtocolType {
 		k.Protocol = model.UDP
 	}
@@ -66,7 +69,7 @@ func (l *listener) chain() string {
 	switch {
 	case l.protocol == gatewayv1.HTTPProtocolType:
 		return plainChain
-	case l.parent.Kind == kindListenerSet:
+	case l.parent.Kind == object.KindListenerSet:
 		return l.parent.Namespace + "/" + l.parent.Name + "/" + l.name
 	}
 	return l.name
@@ -86,42 +89,42 @@ func (l *listener) same(o *listener) bool {
 
 // routeKinds are the kinds of routes that go with each protocol.
 var routeKinds = map[gatewayv1.ProtocolType][]string{
-	gatewayv1.HTTPProtocolType:  {kindHTTPRoute, kindGRPCRoute},
-	gatewayv1.HTTPSProtocolType: {kindHTTPRoute, kindGRPCRoute},
-	gatewayv1.TLSProtocolType:   {kindTLSRoute},
-	gatewayv1.TCPProtocolType:   {kindTCPRoute},
-	gatewayv1.UDPProtocolType:   {kindUDPRoute},
+	gatewayv1.HTTPProtocolType:  {object.KindHTTPRoute, object.KindGRPCRoute},
+	gatewayv1.HTTPSProtocolType: {object.KindHTTPRoute, object.KindGRPCRoute},
+	gatewayv1.TLSProtocolType:   {object.KindTLSRoute},
+	gatewayv1.TCPProtocolType:   {object.KindTCPRoute},
+	gatewayv1.UDPProtocolType:   {object.KindUDPRoute},
 }
 
 // newListener reads a listener's own fields.
-func newListener(k listenerKey, gateway name, in *gatewayv1.Listener, origin model.Origin) *listener {
+func newListener(k listenerKey, gateway object.Name, in *gatewayv1.Listener, origin model.Origin) *listener {
 	l := &listener{
 		listenerKey: k, gateway: gateway, port: uint16(in.Port), protocol: in.Protocol,
 		domain: hostname.Any, kinds: []string{}, origin: origin,
 	}
 	known := routeKinds[in.Protocol]
 	if known == nil {
-		l.refused = because(reasonUnsupportedProtocol, "protocol %q is not served: HTTP, HTTPS, TLS, TCP and UDP are", in.Protocol)
+		l.refused = finding.New(finding.UnsupportedProtocol, "protocol %q is not served: HTTP, HTTPS, TLS, TCP and UDP are", in.Protocol)
 	}
 	if in.Port < 1 || in.Port > 65535 {
-		l.refuse(unsupported("port %d is not between 1 and 65535", in.Port))
+		l.refuse(finding.Unsupported("port %d is not between 1 and 65535", in.Port))
 	}
 	if l.byHost() || l.secure() {
-		l.domain = hostname.Domain(string(deref(in.Hostname, "")))
+		l.domain = hostname.Domain(string(ptr.Deref(in.Hostname, "")))
 	}
 	l.admit(in.AllowedRoutes, known)
 	return l
 }
 
 // refuse makes the listener not accepted, unless it already is not.
-func (l *listener) refuse(f *finding) {
+func (l *listener) refuse(f *finding.Finding) {
 	if l.refused == nil {
 		l.refused = f
 	}
 }
 
 func (l *listener) unresolve(reason, format string, args ...any) {
-	l.unresolved = append(l.unresolved, because(reason, format, args...))
+	l.unresolved = append(l.unresolved, finding.New(reason, format, args...))
 }
 
 // admit reads allowedRoutes.
@@ -129,7 +132,7 @@ func (l *listener) admit(in *gatewayv1.AllowedRoutes, known []string) {
 	var kinds []gatewayv1.RouteGroupKind
 	var namespaces gatewayv1.RouteNamespaces
 	if in != nil {
-		kinds, namespaces = in.Kinds, deref(in.Namespaces, namespaces)
+		kinds, namespaces = in.Kinds, ptr.Deref(in.Namespaces, namespaces)
 	}
 	d, f := newDoorway(namespaces.From, gatewayv1.NamespacesFromSame, namespaces.Selector)
 	if l.doorway = d; f != nil {
@@ -142,7 +145,7 @@ func (l *listener) admit(in *gatewayv1.AllowedRoutes, known []string) {
 	for _, k := range kinds {
 		kind := string(k.Kind)
 		switch {
-		case deref(k.Group, gatewayv1.GroupName) != gatewayv1.GroupName || !slices.Contains(known, kind):
+		case ptr.Deref(k.Group, gatewayv1.GroupName) != gatewayv1.GroupName || !slices.Contains(known, kind):
 			l.unresolve(string(gatewayv1.ListenerReasonInvalidRouteKinds), "allowedRoutes.kinds names %s, which does not go with protocol %s: %s", kind, l.protocol, allowed(known))
 		case !slices.Contains(l.kinds, kind):
 			l.kinds = append(l.kinds, kind)

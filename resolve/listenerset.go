@@ -3,72 +3,75 @@ package resolve
 import (
 	"slices"
 
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
+	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/source"
 )
 
 // listenerSet is a ListenerSet as it was given.
 type listenerSet struct {
-	seniority
-	gateway name // its parent
+	object.Seniority
+	gateway object.Name // its parent
 	spec    *gatewayv1.ListenerSetSpec
 	obj     *source.Object
 }
 
-func (u *round) ingestListenerSet(n name, obj *source.Object) {
+func (u *round) ingestListenerSet(n object.Name, obj *source.Object) {
 	if old := u.listenerSets[n]; old != nil {
-		if sameSpec(old.obj, obj) {
+		if object.SameSpec(old.obj, obj) {
 			return
 		}
-		u.setsOf.remove(old.gateway, n)
-		u.setsIn.remove(n.namespace, n)
-		u.gatewaysTouched.add(old.gateway)
+		u.setsOf.Remove(old.gateway, n)
+		u.setsIn.Remove(n.Namespace, n)
+		u.gatewaysTouched.Add(old.gateway)
 		delete(u.listenerSets, n)
 	}
-	u.report.add(n.ref(kindListenerSet))
-	o, ok := typed[*gatewayv1.ListenerSet](obj)
+	u.report.Add(n.Ref(object.KindListenerSet))
+	o, ok := object.As[*gatewayv1.ListenerSet](obj)
 	if !ok {
 		return
 	}
 	p := o.Spec.ParentRef
-	if deref(p.Group, gatewayv1.GroupName) != gatewayv1.GroupName || deref(p.Kind, kindGateway) != kindGateway {
+	if ptr.Deref(p.Group, gatewayv1.GroupName) != gatewayv1.GroupName || ptr.Deref(p.Kind, object.KindGateway) != object.KindGateway {
 		return
 	}
-	s := &listenerSet{seniority: seniorityOf(o), spec: &o.Spec, obj: obj}
-	s.name = n
-	s.gateway = name{string(deref(p.Namespace, gatewayv1.Namespace(n.namespace))), string(p.Name)}
+	s := &listenerSet{Seniority: object.SeniorityOf(o), spec: &o.Spec, obj: obj}
+	s.Name = n
+	s.gateway = object.Referred(n.Namespace, p.Namespace, p.Name)
 	u.listenerSets[n] = s
-	u.setsOf.add(s.gateway, n)
-	u.setsIn.add(n.namespace, n)
-	u.gatewaysTouched.add(s.gateway)
+	u.setsOf.Add(s.gateway, n)
+	u.setsIn.Add(n.Namespace, n)
+	u.gatewaysTouched.Add(s.gateway)
 }
 
 // setsOfGateway reads the ListenerSets that name a gateway, the oldest first.
 func (r *Resolver) setsOfGateway(g *gateway) []*parentFrame {
-	sets := make([]*listenerSet, 0, len(r.setsOf[g.name]))
-	for n := range r.setsOf[g.name] {
+	sets := make([]*listenerSet, 0, len(r.setsOf[g.Name]))
+	for n := range r.setsOf[g.Name] {
 		sets = append(sets, r.listenerSets[n])
 	}
 	if len(sets) == 0 {
 		return nil
 	}
-	slices.SortFunc(sets, func(a, b *listenerSet) int { return a.compare(b.seniority) })
+	slices.SortFunc(sets, func(a, b *listenerSet) int { return a.Compare(b.Seniority) })
 	var in gatewayv1.ListenerNamespaces
 	if a := g.spec.AllowedListeners; a != nil {
-		in = deref(a.Namespaces, in)
+		in = ptr.Deref(a.Namespaces, in)
 	}
 	door, wrong := newDoorway(in.From, gatewayv1.NamespacesFromNone, in.Selector)
 	out := make([]*parentFrame, len(sets))
 	for i, s := range sets {
-		out[i] = &parentFrame{ref: s.name.ref(kindListenerSet), origin: s.obj.Origin}
+		out[i] = &parentFrame{ref: s.Name.Ref(object.KindListenerSet), origin: s.obj.Origin}
 		switch {
 		case wrong != nil:
-			out[i].refused = because(reasonNotAllowed, "%s lets nobody in: %s", g.ref, wrong.message)
-		case !r.admits(door, g.name.namespace, s.name.namespace):
-			out[i].refused = because(reasonNotAllowed,
-				"%s does not let ListenerSets of namespace %s in: see its allowedListeners", g.ref, s.name.namespace)
+			out[i].refused = finding.New(finding.NotAllowed, "%s lets nobody in: %s", g.ref, wrong.Message)
+		case !r.admits(door, g.Name.Namespace, s.Name.Namespace):
+			out[i].refused = finding.New(finding.NotAllowed,
+				"%s does not let ListenerSets of namespace %s in: see its allowedListeners", g.ref, s.Name.Namespace)
 		default:
 			out[i].listeners = s.listeners(out[i].ref)
 		}

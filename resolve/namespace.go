@@ -6,15 +6,18 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"sluice.io/sluice/resolve/finding"
+	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/source"
 )
 
 // ingestNamespace marks those in the namespace whom its labels let in somewhere.
 func (u *round) ingestNamespace(n string, obj *source.Object) {
 	was := u.namespaces[n]
-	o, ok := typed[*corev1.Namespace](obj)
+	o, ok := object.As[*corev1.Namespace](obj)
 	if !ok {
 		delete(u.namespaces, n)
 	} else {
@@ -24,10 +27,10 @@ func (u *round) ingestNamespace(n string, obj *source.Object) {
 		return
 	}
 	for rt := range u.guestsFrom[n] {
-		u.attach.add(rt)
+		u.attach.Add(rt)
 	}
 	for ls := range u.setsIn[n] {
-		u.gatewaysTouched.add(u.listenerSets[ls].gateway)
+		u.gatewaysTouched.Add(u.listenerSets[ls].gateway)
 	}
 }
 
@@ -47,20 +50,20 @@ type doorway struct {
 }
 
 // newDoorway reads where from; an unreadable selector is told, and lets nobody in.
-func newDoorway(from *gatewayv1.FromNamespaces, otherwise gatewayv1.FromNamespaces, selector *metav1.LabelSelector) (doorway, *finding) {
-	d := doorway{from: deref(from, otherwise)}
+func newDoorway(from *gatewayv1.FromNamespaces, otherwise gatewayv1.FromNamespaces, selector *metav1.LabelSelector) (doorway, *finding.Finding) {
+	d := doorway{from: ptr.Deref(from, otherwise)}
 	switch d.from {
 	case gatewayv1.NamespacesFromAll, gatewayv1.NamespacesFromSame, gatewayv1.NamespacesFromNone:
 		return d, nil
 	case gatewayv1.NamespacesFromSelector:
 		s, err := metav1.LabelSelectorAsSelector(selector)
 		if err != nil {
-			return doorway{from: gatewayv1.NamespacesFromNone}, unsupported("the namespace selector cannot be read: %v", err)
+			return doorway{from: gatewayv1.NamespacesFromNone}, finding.Unsupported("the namespace selector cannot be read: %v", err)
 		}
 		d.selector = s
 		return d, nil
 	}
-	return doorway{from: gatewayv1.NamespacesFromNone}, unsupported("namespaces.from %q is not known", d.from)
+	return doorway{from: gatewayv1.NamespacesFromNone}, finding.Unsupported("namespaces.from %q is not known", d.from)
 }
 
 // admits reports whether an object of a namespace may come in to one of another.

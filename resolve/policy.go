@@ -4,15 +4,19 @@ import (
 	"maps"
 	"slices"
 
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
+	"sluice.io/sluice/resolve/index"
+	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/source"
 )
 
 // policy is a BackendTLSPolicy.
 type policy struct {
-	seniority
+	object.Seniority
 	obj     *source.Object
 	origin  model.Origin
 	spec    *gatewayv1.BackendTLSPolicySpec
@@ -20,59 +24,59 @@ type policy struct {
 	trusts  []credentialKey // what it refers to
 
 	tls        *model.BackendTLS
-	rejected   *finding   // it is not accepted, whatever else there is
-	unresolved []*finding // references that lead nowhere
+	rejected   *finding.Finding   // it is not accepted, whatever else there is
+	unresolved []*finding.Finding // references that lead nowhere
 }
 
 // policyTarget is a Service, or one port of it by name.
 type policyTarget struct {
-	service name
+	service object.Name
 	port    string
 }
 
-func (u *round) ingestPolicy(n name, obj *source.Object) {
+func (u *round) ingestPolicy(n object.Name, obj *source.Object) {
 	if old := u.policies[n]; old != nil {
-		if sameSpec(old.obj, obj) {
+		if object.SameSpec(old.obj, obj) {
 			return
 		}
 		u.releasePolicy(old)
 		for _, t := range old.targets {
-			u.policiesOf.remove(t.service, n)
+			u.policiesOf.Remove(t.service, n)
 			u.touchTarget(t.service)
 		}
 		delete(u.policies, n)
 	}
-	u.report.add(n.ref(kindBackendTLSPolicy))
-	o, ok := typed[*gatewayv1.BackendTLSPolicy](obj)
+	u.report.Add(n.Ref(object.KindBackendTLSPolicy))
+	o, ok := object.As[*gatewayv1.BackendTLSPolicy](obj)
 	if !ok {
 		return
 	}
-	p := &policy{seniority: seniorityOf(o), obj: obj, origin: obj.Origin, spec: &o.Spec}
-	p.name = n
+	p := &policy{Seniority: object.SeniorityOf(o), obj: obj, origin: obj.Origin, spec: &o.Spec}
+	p.Name = n
 	for _, ref := range o.Spec.TargetRefs {
-		if ref.Group == "" && ref.Kind == kindService {
-			t := policyTarget{name{n.namespace, string(ref.Name)}, string(deref(ref.SectionName, ""))}
+		if ref.Group == "" && ref.Kind == object.KindService {
+			t := policyTarget{object.Name{Namespace: n.Namespace, Name: string(ref.Name)}, string(ptr.Deref(ref.SectionName, ""))}
 			p.targets = append(p.targets, t)
-			u.policiesOf.add(t.service, n)
+			u.policiesOf.Add(t.service, n)
 		}
 	}
 	u.policies[n] = p
-	u.policiesTouched.add(n)
+	u.policiesTouched.Add(n)
 }
 
 // touchTarget marks a service whose policies changed, and all of these: which of
 // them is followed depends on the others.
-func (u *round) touchTarget(service name) {
+func (u *round) touchTarget(service object.Name) {
 	u.touch(service)
 	for n := range u.policiesOf[service] {
-		u.report.add(n.ref(kindBackendTLSPolicy))
+		u.report.Add(n.Ref(object.KindBackendTLSPolicy))
 	}
 }
 
 func (u *round) releasePolicy(p *policy) {
 	for _, k := range p.trusts {
-		u.trustees.remove(k, p.name)
-		u.credentialsTouched.add(k)
+		u.trustees.Remove(k, p.Name)
+		u.credentialsTouched.Add(k)
 	}
 	p.trusts = nil
 }
@@ -87,7 +91,7 @@ func (u *round) updatePolicies() {
 		}
 		u.releasePolicy(p)
 		u.readPolicy(p)
-		u.report.add(n.ref(kindBackendTLSPolicy))
+		u.report.Add(n.Ref(object.KindBackendTLSPolicy))
 		for _, t := range p.targets {
 			u.touchTarget(t.service)
 		}
@@ -112,37 +116,37 @@ func (u *round) readPolicy(p *policy) {
 			p.tls.Bundles = append(p.tls.Bundles, b)
 		}
 	}
-	known := deref(v.WellKnownCACertificates, "")
+	known := ptr.Deref(v.WellKnownCACertificates, "")
 	switch {
 	case len(v.CACertificateRefs) > 0 && len(p.tls.Bundles) == 0:
-		p.rejected = because(string(gatewayv1.BackendTLSPolicyReasonNoValidCACertificate),
+		p.rejected = finding.New(string(gatewayv1.BackendTLSPolicyReasonNoValidCACertificate),
 			"none of the authorities that would vouch for the backend can be used")
 	case len(v.CACertificateRefs) > 0:
 	case known == gatewayv1.WellKnownCACertificatesSystem:
 		p.tls.System = true
 	default:
-		p.rejected = because(string(gatewayv1.PolicyReasonInvalid), "wellKnownCACertificates %q is not known: System is", known)
+		p.rejected = finding.New(string(gatewayv1.PolicyReasonInvalid), "wellKnownCACertificates %q is not known: System is", known)
 	}
 	switch {
 	case p.rejected != nil:
-		p.tls.Invalid = p.rejected.reason
+		p.tls.Invalid = p.rejected.Reason
 	case len(p.unresolved) > 0:
-		p.tls.Invalid = p.unresolved[0].reason
+		p.tls.Invalid = p.unresolved[0].Reason
 	}
 }
 
-func (u *round) authority(p *policy, ref gatewayv1.LocalObjectReference) (model.ObjectRef, *finding) {
-	n := name{p.name.namespace, string(ref.Name)}
+func (u *round) authority(p *policy, ref gatewayv1.LocalObjectReference) (model.ObjectRef, *finding.Finding) {
+	n := object.Name{Namespace: p.Name.Namespace, Name: string(ref.Name)}
 	kind := string(ref.Kind)
-	if ref.Group != "" || kind != kindConfigMap && kind != kindSecret {
-		return model.ObjectRef{}, because(string(gatewayv1.BackendTLSPolicyReasonInvalidKind),
+	if ref.Group != "" || kind != object.KindConfigMap && kind != object.KindSecret {
+		return model.ObjectRef{}, finding.New(string(gatewayv1.BackendTLSPolicyReasonInvalidKind),
 			"%s %s is not supported: ConfigMaps and Secrets are", groupKind(kind, string(ref.Group)), n)
 	}
-	k := credentialKey{ref: n.ref(kind), bundle: true}
-	u.trustees.add(k, p.name)
+	k := credentialKey{ref: n.Ref(kind), bundle: true}
+	u.trustees.Add(k, p.Name)
 	p.trusts = append(p.trusts, k)
 	if c := u.credential(k); c.wrong != "" {
-		return model.ObjectRef{}, because(string(gatewayv1.BackendTLSPolicyReasonInvalidCACertificateRef), "%s", describeCredential(k.ref, c))
+		return model.ObjectRef{}, finding.New(string(gatewayv1.BackendTLSPolicyReasonInvalidCACertificateRef), "%s", describeCredential(k.ref, c))
 	}
 	return k.ref, nil
 }
@@ -152,7 +156,7 @@ func (r *Resolver) winner(t policyTarget) *policy {
 	var first *policy
 	for n := range r.policiesOf[t.service] {
 		p := r.policies[n]
-		if slices.Contains(p.targets, t) && (first == nil || p.compare(first.seniority) < 0) {
+		if slices.Contains(p.targets, t) && (first == nil || p.Compare(first.Seniority) < 0) {
 			first = p
 		}
 	}
@@ -161,7 +165,7 @@ func (r *Resolver) winner(t policyTarget) *policy {
 
 // encryption returns how gateways speak to a service's port: as the policy for the
 // port says, else as the one for the whole service; nil for in the clear.
-func (r *Resolver) encryption(service name, p servicePort) *model.BackendTLS {
+func (r *Resolver) encryption(service object.Name, p servicePort) *model.BackendTLS {
 	if len(r.policiesOf[service]) == 0 || p.protocol != model.TCP {
 		return nil
 	}
@@ -176,24 +180,24 @@ func (r *Resolver) encryption(service name, p servicePort) *model.BackendTLS {
 }
 
 // policyStatus is what a policy is to each gateway that sends to its targets.
-func (r *Resolver) policyStatus(n name) *model.Status {
+func (r *Resolver) policyStatus(n object.Name) *model.Status {
 	p := r.policies[n]
 	if p == nil {
 		return nil
 	}
 	st := &model.Status{Origin: p.origin}
 	conditions := []model.Condition{r.policyAccepted(p), policyResolved(p)}
-	gateways := set[name]{}
+	gateways := index.Set[object.Name]{}
 	for _, t := range p.targets {
 		for gw := range r.senders[t.service] {
-			gateways.add(gw)
+			gateways.Add(gw)
 		}
 	}
 	// The Gateway API's bound.
 	const most = 16
-	for _, gw := range slices.SortedFunc(maps.Keys(gateways), name.compare) {
+	for _, gw := range slices.SortedFunc(maps.Keys(gateways), object.Name.Compare) {
 		if len(st.Parents) < most {
-			st.Parents = append(st.Parents, model.ParentStatus{Parent: gw.ref(kindGateway), Conditions: conditions})
+			st.Parents = append(st.Parents, model.ParentStatus{Parent: gw.Ref(object.KindGateway), Conditions: conditions})
 		}
 	}
 	if len(st.Parents) == 0 {
@@ -204,61 +208,61 @@ func (r *Resolver) policyStatus(n name) *model.Status {
 
 func (r *Resolver) policyAccepted(p *policy) model.Condition {
 	if p.rejected != nil {
-		return p.rejected.condition(conditionAccepted, false)
+		return p.rejected.Condition(conditionAccepted, false)
 	}
 	if len(p.targets) == 0 {
-		return because(string(gatewayv1.PolicyReasonInvalid), "targetRefs name no Service").condition(conditionAccepted, false)
+		return finding.New(string(gatewayv1.PolicyReasonInvalid), "targetRefs name no Service").Condition(conditionAccepted, false)
 	}
-	var lost []*finding
+	var lost []*finding.Finding
 	for _, t := range p.targets {
 		if won := r.winner(t); won != p {
-			lost = append(lost, because(string(gatewayv1.PolicyReasonConflicted),
-				"%s is for the same Service %s, and came first", objectAt(won.origin), t.service))
+			lost = append(lost, finding.New(string(gatewayv1.PolicyReasonConflicted),
+				"%s is for the same Service %s, and came first", finding.ObjectAt(won.origin), t.service))
 		}
 	}
 	if len(lost) > 0 {
-		return merge("", lost).condition(conditionAccepted, false)
+		return finding.Merge("", lost).Condition(conditionAccepted, false)
 	}
-	return because(string(gatewayv1.PolicyReasonAccepted), "gateways speak TLS to the targets").condition(conditionAccepted, true)
+	return finding.New(string(gatewayv1.PolicyReasonAccepted), "gateways speak TLS to the targets").Condition(conditionAccepted, true)
 }
 
 func policyResolved(p *policy) model.Condition {
 	if len(p.unresolved) > 0 {
-		return merge("", p.unresolved).condition(conditionResolvedRefs, false)
+		return finding.Merge("", p.unresolved).Condition(conditionResolvedRefs, false)
 	}
-	return because(reasonResolvedRefs, "all references are resolved").condition(conditionResolvedRefs, true)
+	return finding.New(finding.ResolvedRefs, "all references are resolved").Condition(conditionResolvedRefs, true)
 }
 
 // touchAncestors counts the gateways that send to services for a route, and marks
 // the policies for which that is news.
 func (u *round) touchAncestors(rt *route) {
-	now := set[name]{}
+	now := index.Set[object.Name]{}
 	for k := range rt.domains {
 		if l, lost := u.losers[k][rt]; lost && !l.older {
 			continue
 		}
 		if l := u.listenerAt[k]; l != nil {
-			now.add(l.gateway)
+			now.Add(l.gateway)
 		}
 	}
 	for gw := range rt.ancestors {
-		if !now.has(gw) {
+		if !now.Has(gw) {
 			u.send(rt, gw, -1)
 		}
 	}
 	for gw := range now {
-		if !rt.ancestors.has(gw) {
+		if !rt.ancestors.Has(gw) {
 			u.send(rt, gw, 1)
 		}
 	}
 	rt.ancestors = now
 }
 
-func (u *round) send(rt *route, gw name, by int) {
+func (u *round) send(rt *route, gw object.Name, by int) {
 	for _, service := range rt.uses {
 		counts := u.senders[service]
 		if counts == nil {
-			counts = map[name]int{}
+			counts = map[object.Name]int{}
 			u.senders[service] = counts
 		}
 		if counts[gw] += by; counts[gw] == 0 {
@@ -268,7 +272,7 @@ func (u *round) send(rt *route, gw name, by int) {
 			delete(u.senders, service)
 		}
 		for n := range u.policiesOf[service] {
-			u.report.add(n.ref(kindBackendTLSPolicy))
+			u.report.Add(n.Ref(object.KindBackendTLSPolicy))
 		}
 	}
 }

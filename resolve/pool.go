@@ -7,6 +7,7 @@ import (
 
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/source"
 )
 
@@ -42,7 +43,7 @@ func (u *round) ingestPool(n string, obj *source.Object) {
 		u.touchPool(old)
 		delete(u.pools, n)
 	}
-	o, ok := typed[*v1alpha1.AddressPool](obj)
+	o, ok := object.As[*v1alpha1.AddressPool](obj)
 	if !ok {
 		return
 	}
@@ -52,11 +53,11 @@ func (u *round) ingestPool(n string, obj *source.Object) {
 
 func (u *round) touchPool(p *pool) {
 	for a := range p.assigned {
-		u.announce.add(a)
+		u.announce.Add(a)
 	}
 	if len(p.spans) > 0 {
 		for a := range u.askedFor {
-			u.announce.add(a)
+			u.announce.Add(a)
 		}
 	}
 }
@@ -68,7 +69,7 @@ func (u *round) ask(before, after *frame) {
 			continue
 		}
 		for _, a := range f.reach.addresses {
-			u.announce.add(a)
+			u.announce.Add(a)
 			if in {
 				u.askedFor[a]++
 			} else if u.askedFor[a]--; u.askedFor[a] == 0 {

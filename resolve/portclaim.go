@@ -9,6 +9,9 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
+	"sluice.io/sluice/resolve/index"
+	"sluice.io/sluice/resolve/object"
 )
 
 // portClaim is what only one gateway can have: a port at an address, or with the
@@ -41,18 +44,18 @@ func (f *frame) anywhere() bool {
 
 // claimsOf lists all that a gateway claims: its ports at its addresses, and the
 // ports of the nodes at which load balancers dial for it.
-func (r *Resolver) claimsOf(n name) set[portClaim] {
+func (r *Resolver) claimsOf(n object.Name) index.Set[portClaim] {
 	f := r.frames[n]
 	if f == nil {
 		return nil
 	}
-	all := set[portClaim]{}
+	all := index.Set[portClaim]{}
 	for k := range f.ports {
 		for _, c := range f.claimsOn(k) {
-			all.add(c)
+			all.Add(c)
 		}
 		if t := r.wanted(k); t != 0 {
-			all.add(portClaim{port: t, protocol: k.Protocol})
+			all.Add(portClaim{port: t, protocol: k.Protocol})
 		}
 	}
 	return all
@@ -63,14 +66,14 @@ func (u *round) claimPorts() {
 	for n := range u.claimsTouched {
 		now := u.claimsOf(n)
 		for c := range u.claimed[n] {
-			u.portClaimsTouched.add(c)
-			if !now.has(c) {
-				u.portClaims.remove(c, n)
+			u.portClaimsTouched.Add(c)
+			if !now.Has(c) {
+				u.portClaims.Remove(c, n)
 			}
 		}
 		for c := range now {
-			u.portClaimsTouched.add(c)
-			u.portClaims.add(c, n)
+			u.portClaimsTouched.Add(c)
+			u.portClaims.Add(c, n)
 		}
 		if len(now) > 0 {
 			u.claimed[n] = now
@@ -86,7 +89,7 @@ func (u *round) settlePortClaims() {
 	for c := range u.portClaimsTouched {
 		var holder *gateway
 		for n := range u.portClaims[c] {
-			if g := u.gateways[n]; holder == nil || g.compare(holder.seniority) < 0 {
+			if g := u.gateways[n]; holder == nil || g.Compare(holder.Seniority) < 0 {
 				holder = g
 			}
 		}
@@ -95,14 +98,14 @@ func (u *round) settlePortClaims() {
 			delete(u.portHolders, c)
 			continue
 		}
-		u.portHolders[c] = holder.name
-		if had && was == holder.name && len(u.portClaims[c]) == 1 {
+		u.portHolders[c] = holder.Name
+		if had && was == holder.Name && len(u.portClaims[c]) == 1 {
 			continue
 		}
 		for n := range u.portClaims[c] {
-			u.portsTouched.add(n)
+			u.portsTouched.Add(n)
 			for _, p := range u.frames[n].parents {
-				u.report.add(p.ref)
+				u.report.Add(p.ref)
 			}
 		}
 	}
@@ -118,7 +121,7 @@ func (r *Resolver) portAddresses(f *frame, k model.PortKey) ([]netip.Addr, bool)
 	var addrs []netip.Addr
 	has := false
 	for _, c := range claims {
-		if r.portHolders[c] != f.gateway.name {
+		if r.portHolders[c] != f.gateway.Name {
 			continue
 		}
 		has = true
@@ -130,7 +133,7 @@ func (r *Resolver) portAddresses(f *frame, k model.PortKey) ([]netip.Addr, bool)
 }
 
 // portTaken says why a gateway has a port nowhere; nil when it has it somewhere.
-func (r *Resolver) portTaken(f *frame, k model.PortKey) *finding {
+func (r *Resolver) portTaken(f *frame, k model.PortKey) *finding.Finding {
 	if f.ports[k] == nil || r.target(k) != 0 {
 		return nil
 	}
@@ -139,13 +142,13 @@ func (r *Resolver) portTaken(f *frame, k model.PortKey) *finding {
 	case len(addresses) > 0 || has && f.anywhere():
 		return nil
 	case has && t == 0:
-		return because(string(gatewayv1.ListenerReasonPending), "no Service leads to port %d/%s yet", k.Port, k.Protocol)
+		return finding.New(string(gatewayv1.ListenerReasonPending), "no Service leads to port %d/%s yet", k.Port, k.Protocol)
 	case has:
-		return because(string(gatewayv1.ListenerReasonPortUnavailable), "%s", r.targetTaken(k, t))
+		return finding.New(string(gatewayv1.ListenerReasonPortUnavailable), "%s", r.targetTaken(k, t))
 	}
 	other := r.portHolders[f.claimsOn(k)[0]]
-	return because(string(gatewayv1.ListenerReasonPortUnavailable),
-		"port %d/%s belongs to %s, which came first", k.Port, k.Protocol, objectAt(r.gateways[other].obj.Origin))
+	return finding.New(string(gatewayv1.ListenerReasonPortUnavailable),
+		"port %d/%s belongs to %s, which came first", k.Port, k.Protocol, finding.ObjectAt(r.gateways[other].obj.Origin))
 }
 
 // targetTaken says who has the port of the nodes that a gateway's port is to have.
@@ -155,17 +158,17 @@ func (r *Resolver) targetTaken(k model.PortKey, target uint16) string {
 		return fmt.Sprintf("port %d/%s of the nodes, where load balancers dial port %d, is another port's of this Gateway", target, k.Protocol, k.Port)
 	}
 	return fmt.Sprintf("port %d/%s of the nodes, where load balancers dial port %d, belongs to %s, which came first",
-		target, k.Protocol, k.Port, objectAt(r.gateways[other].obj.Origin))
+		target, k.Protocol, k.Port, finding.ObjectAt(r.gateways[other].obj.Origin))
 }
 
 // partlyTaken says which gateway has a port at some of this one's addresses, or
 // where load balancers dial it.
-func (r *Resolver) partlyTaken(f *frame) *finding {
+func (r *Resolver) partlyTaken(f *frame) *finding.Finding {
 	for _, k := range slices.SortedFunc(maps.Keys(f.ports), model.ComparePorts) {
 		_, has := r.portAddresses(f, k)
 		for _, c := range f.claimsOn(k) {
-			if other := r.portHolders[c]; has && other != f.gateway.name {
-				return notUsable("port %d/%s at %s belongs to %s, which came first", c.port, c.protocol, c.addr, objectAt(r.gateways[other].obj.Origin))
+			if other := r.portHolders[c]; has && other != f.gateway.Name {
+				return notUsable("port %d/%s at %s belongs to %s, which came first", c.port, c.protocol, c.addr, finding.ObjectAt(r.gateways[other].obj.Origin))
 			}
 		}
 		if t := r.wanted(k); t != 0 && r.target(k) == 0 {

@@ -6,6 +6,7 @@ import (
 
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve/hostname"
+	"sluice.io/sluice/resolve/object"
 )
 
 // rank is what the Gateway API counts to order matches, the most important
@@ -62,7 +63,7 @@ type entry struct {
 	model.HTTPEntry
 	host        string // the route's own host name, see [share]
 	rank        rank
-	route       seniority
+	route       object.Seniority
 	rule, match int
 	redirects   bool // somewhere in the rule, or its backends
 }
@@ -74,7 +75,7 @@ func (e *entry) compare(o *entry) int {
 	return cmp.Or(
 		hostname.Compare(e.host, o.host),
 		slices.Compare(o.rank[:], e.rank[:]),
-		e.route.compare(o.route),
+		e.route.Compare(o.route),
 		cmp.Compare(e.rule, o.rule),
 		cmp.Compare(e.match, o.match),
 	)

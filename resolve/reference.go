@@ -3,18 +3,21 @@ package resolve
 import (
 	"fmt"
 
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
+	"sluice.io/sluice/resolve/object"
 )
 
 // follow returns how references of a route are followed. Across namespaces
 // gateways need a ReferenceGrant. The mesh needs none: its routes expose nothing
 // that clients could not dial themselves (GEP-1294).
 func (r *Resolver) follow(rt *route, gateway bool) lookup {
-	return func(ref gatewayv1.BackendObjectReference) (model.BackendKey, *finding) {
+	return func(ref gatewayv1.BackendObjectReference) (model.BackendKey, *finding.Finding) {
 		n := rt.target(ref)
-		k := portKey{uint16(deref(ref.Port, 0)), rt.protocol()}
+		k := portKey{uint16(ptr.Deref(ref.Port, 0)), rt.protocol()}
 		if f := r.mayRefer(rt, ref, n, gateway); f != nil {
 			return k.backend(n), f
 		}
@@ -23,41 +26,41 @@ func (r *Resolver) follow(rt *route, gateway bool) lookup {
 }
 
 // mayRefer says why a route may not refer to an object, whatever it is.
-func (r *Resolver) mayRefer(rt *route, ref gatewayv1.BackendObjectReference, n name, gateway bool) *finding {
+func (r *Resolver) mayRefer(rt *route, ref gatewayv1.BackendObjectReference, n object.Name, gateway bool) *finding.Finding {
 	switch {
 	case !isService(ref):
-		return because(reasonInvalidKind, "%s is not supported: only Services are", describeKind(ref))
-	case gateway && !r.granted(rt.ref, kindService, n):
-		return because(reasonRefNotPermitted,
-			"no ReferenceGrant in namespace %s lets %s of namespace %s refer to Service %s", n.namespace, rt.article(), rt.ref.Namespace, n)
+		return finding.New(finding.InvalidKind, "%s is not supported: only Services are", describeKind(ref))
+	case gateway && !r.granted(rt.ref, object.KindService, n):
+		return finding.New(finding.RefNotPermitted,
+			"no ReferenceGrant in namespace %s lets %s of namespace %s refer to Service %s", n.Namespace, rt.article(), rt.ref.Namespace, n)
 	}
 	return nil
 }
 
 // leadsNowhere says why a route cannot send to a port of a service.
-func (r *Resolver) leadsNowhere(rt *route, ref gatewayv1.BackendObjectReference, n name, k portKey, gateway bool) *finding {
+func (r *Resolver) leadsNowhere(rt *route, ref gatewayv1.BackendObjectReference, n object.Name, k portKey, gateway bool) *finding.Finding {
 	s := r.services[n]
 	switch {
 	case s == nil:
-		return because(reasonBackendNotFound, "Service %s does not exist", n)
+		return finding.New(finding.BackendNotFound, "Service %s does not exist", n)
 	case s.kind == externalService:
-		return because(reasonInvalidKind, "Service %s is of type ExternalName, which is not supported", n)
+		return finding.New(finding.InvalidKind, "Service %s is of type ExternalName, which is not supported", n)
 	case ref.Port == nil:
-		return because(reasonBackendNotFound, "no port is given for Service %s", n)
+		return finding.New(finding.BackendNotFound, "no port is given for Service %s", n)
 	}
 	if sp := s.port(k); sp != nil {
 		if why := speaks(rt, sp.app); why != "" && !(gateway && sp.encrypted) {
-			return because(reasonUnsupportedProtocol, "port %d of Service %s %s", k.port, n, why)
+			return finding.New(finding.UnsupportedProtocol, "port %d of Service %s %s", k.port, n, why)
 		}
 		return nil
 	}
 	for _, sp := range s.ports {
 		if sp.port == k.port {
-			return because(reasonUnsupportedProtocol,
+			return finding.New(finding.UnsupportedProtocol,
 				"port %d of Service %s speaks %s, %s needs %s", k.port, n, sp.protocol, rt.article(), k.protocol)
 		}
 	}
-	return because(reasonBackendNotFound, "Service %s has no port %d", n, k.port)
+	return finding.New(finding.BackendNotFound, "Service %s has no port %d", n, k.port)
 }
 
 // speaks says why a route cannot send to a port of the application protocol;
@@ -73,8 +76,8 @@ func speaks(rt *route, app model.AppProtocol) string {
 }
 
 func describeKind(ref gatewayv1.BackendObjectReference) string {
-	kind := string(deref(ref.Kind, kindService))
-	if g := deref(ref.Group, ""); g != "" {
+	kind := string(ptr.Deref(ref.Kind, object.KindService))
+	if g := ptr.Deref(ref.Group, ""); g != "" {
 		kind += "." + string(g)
 	}
 	return fmt.Sprintf("%s %s", kind, ref.Name)

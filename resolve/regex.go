@@ -3,6 +3,8 @@ package resolve
 import (
 	"regexp/syntax"
 	"unicode/utf8"
+
+	"sluice.io/sluice/resolve/finding"
 )
 
 // maxRegexSize bounds the size of a compiled regular expression, in RE2's
@@ -11,13 +13,13 @@ const maxRegexSize = 5000
 
 // checkRegex refuses what Envoy's engine refuses: RE2, whose syntax is Go's, and
 // which Envoy runs on bytes.
-func checkRegex(pattern string) *finding {
+func checkRegex(pattern string) *finding.Finding {
 	re, err := syntax.Parse(latin1(pattern), syntax.Perl)
 	if err != nil {
-		return unsupported("regular expression %q is not valid RE2: %v", pattern, err)
+		return finding.Unsupported("regular expression %q is not valid RE2: %v", pattern, err)
 	}
 	if n := regexSize(re.Simplify()); n > maxRegexSize {
-		return unsupported("regular expression %.40q... is too large: about %d instructions of at most %d", pattern, n, maxRegexSize)
+		return finding.Unsupported("regular expression %.40q... is too large: about %d instructions of at most %d", pattern, n, maxRegexSize)
 	}
 	return nil
 }

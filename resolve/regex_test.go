@@ -34,7 +34,7 @@ func TestCheckRegex(t *testing.T) {
 		strings.Repeat("[a-z]{1,1000}", 3):  "too large",
 	} {
 		f := checkRegex(pattern)
-		if (f == nil) != (want == "") || f != nil && !strings.Contains(f.message, want) {
+		if (f == nil) != (want == "") || f != nil && !strings.Contains(f.Message, want) {
 			t.Errorf("%s: %v", pattern, f)
 		}
 	}

@@ -4,65 +4,67 @@ import (
 	"net/netip"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/index"
+	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/source"
 )
 
 // Resolver remembers the objects that it was given and what it made of them.
 // It is not safe for concurrent use.
 type Resolver struct {
-	services  map[name]*service
-	slices    map[name]*slice
+	services  map[object.Name]*service
+	slices    map[object.Name]*slice
 	routes    map[model.ObjectRef]*route
-	workloads map[name]*workload
+	workloads map[object.Name]*workload
 
-	slicesOf  index[name, name]       // service -> its EndpointSlices
-	boundTo   index[group, *route]    // service and scope -> routes that have it as a parent
-	scopesOf  index[name, string]     // service -> scopes that have routes
-	usersOf   index[name, *route]     // service -> routes that send or mirror to it
-	claimants index[netip.Addr, name] // cluster address -> services that want it
-	holders   map[netip.Addr]name     // cluster address -> the service that has it
-	tenants   index[string, name]     // a workload's place -> workloads that declare it
+	slicesOf  index.Of[object.Name, object.Name] // service -> its EndpointSlices
+	boundTo   index.Of[group, *route]            // service and scope -> routes that have it as a parent
+	scopesOf  index.Of[object.Name, string]      // service -> scopes that have routes
+	usersOf   index.Of[object.Name, *route]      // service -> routes that send or mirror to it
+	claimants index.Of[netip.Addr, object.Name]  // cluster address -> services that want it
+	holders   map[netip.Addr]object.Name         // cluster address -> the service that has it
+	tenants   index.Of[string, object.Name]      // a workload's place -> workloads that declare it
 
 	classes      map[string]*gatewayClass // ours
-	gateways     map[name]*gateway
-	listenerSets map[name]*listenerSet
-	grants       map[name]*grant
+	gateways     map[object.Name]*gateway
+	listenerSets map[object.Name]*listenerSet
+	grants       map[object.Name]*grant
 	namespaces   map[string]map[string]string       // labels
 	stores       map[model.ObjectRef]*source.Object // Secrets and ConfigMaps, unread
-	policies     map[name]*policy
+	policies     map[object.Name]*policy
 	pools        map[string]*pool
 	parameters   map[string]error // GatewayParameters, and what is wrong with them
 
-	frames      map[name]*frame                     // of the gateways that are ours
-	parentAt    map[model.ObjectRef]*parentFrame    // Gateways and ListenerSets of ours
-	listenerAt  map[listenerKey]*listener           // their listeners
-	credentials map[credentialKey]*credentials      // those that something refers to
-	losers      map[listenerKey]map[*route]loss     // routes that others shut out
-	portHolders map[portClaim]name                  // who has a port
-	claimed     map[name]set[portClaim]             // what a gateway claims
-	portsOf     map[name]set[model.PortKey]         // gateway -> ports that were made
-	hostsAt     index[model.PortKey, model.HostKey] // port -> hosts that were made
-	askedFor    map[netip.Addr]int                  // addresses of gateways without a controller
+	frames      map[object.Name]*frame                   // of the gateways that are ours
+	parentAt    map[model.ObjectRef]*parentFrame         // Gateways and ListenerSets of ours
+	listenerAt  map[listenerKey]*listener                // their listeners
+	credentials map[credentialKey]*credentials           // those that something refers to
+	losers      map[listenerKey]map[*route]loss          // routes that others shut out
+	portHolders map[portClaim]object.Name                // who has a port
+	claimed     map[object.Name]index.Set[portClaim]     // what a gateway claims
+	portsOf     map[object.Name]index.Set[model.PortKey] // gateway -> ports that were made
+	hostsAt     index.Of[model.PortKey, model.HostKey]   // port -> hosts that were made
+	askedFor    map[netip.Addr]int                       // addresses of gateways without a controller
 
-	classMembers  index[string, name]            // GatewayClass -> Gateways
-	setsOf        index[name, name]              // Gateway -> ListenerSets
-	setsIn        index[string, name]            // namespace -> ListenerSets
-	balancers     index[name, name]              // Gateway -> Services that stand before it
-	grantsOf      index[crossing, name]          // direction -> ReferenceGrants
-	crossRoutes   index[crossing, *route]        // direction -> routes that refer so
-	crossGateways index[crossing, name]          // direction -> Gateways that refer so
-	crossedBy     index[name, crossing]          // Gateway -> directions
-	certified     index[credentialKey, name]     // credential -> Gateways
-	certifies     index[name, credentialKey]     // Gateway -> credentials
-	trustees      index[credentialKey, name]     // credential -> BackendTLSPolicies
-	policiesOf    index[name, name]              // Service -> BackendTLSPolicies
-	portClaims    index[portClaim, name]         // port -> Gateways that want it
-	guestsOf      index[model.ObjectRef, *route] // parent -> routes that name it
-	guestsFrom    index[string, *route]          // namespace -> routes that name gateways
-	guests        index[listenerKey, *route]     // listener -> routes that are on it
-	buckets       index[bucket, *route]          // domain of a listener -> routes
-	ranks         map[listenerKey]rankCount      // listener -> routes by kind
-	senders       map[name]map[name]int          // Service -> gateways, by the number of routes
+	classMembers  index.Of[string, object.Name]        // GatewayClass -> Gateways
+	setsOf        index.Of[object.Name, object.Name]   // Gateway -> ListenerSets
+	setsIn        index.Of[string, object.Name]        // namespace -> ListenerSets
+	balancers     index.Of[object.Name, object.Name]   // Gateway -> Services that stand before it
+	grantsOf      index.Of[crossing, object.Name]      // direction -> ReferenceGrants
+	crossRoutes   index.Of[crossing, *route]           // direction -> routes that refer so
+	crossGateways index.Of[crossing, object.Name]      // direction -> Gateways that refer so
+	crossedBy     index.Of[object.Name, crossing]      // Gateway -> directions
+	certified     index.Of[credentialKey, object.Name] // credential -> Gateways
+	certifies     index.Of[object.Name, credentialKey] // Gateway -> credentials
+	trustees      index.Of[credentialKey, object.Name] // credential -> BackendTLSPolicies
+	policiesOf    index.Of[object.Name, object.Name]   // Service -> BackendTLSPolicies
+	portClaims    index.Of[portClaim, object.Name]     // port -> Gateways that want it
+	guestsOf      index.Of[model.ObjectRef, *route]    // parent -> routes that name it
+	guestsFrom    index.Of[string, *route]             // namespace -> routes that name gateways
+	guests        index.Of[listenerKey, *route]        // listener -> routes that are on it
+	buckets       index.Of[bucket, *route]             // domain of a listener -> routes
+	ranks         map[listenerKey]rankCount            // listener -> routes by kind
+	senders       map[object.Name]map[object.Name]int  // Service -> gateways, by the number of routes
 
 	made      *model.Mesh                   // all that was emitted so far
 	frontends map[group][]model.FrontendKey // what each group made
@@ -80,62 +82,62 @@ type Result struct {
 // group is one service with the routes of one scope: the unit in which
 // frontends are made.
 type group struct {
-	service name
+	service object.Name
 	scope   string
 }
 
 // New returns a resolver that knows no objects.
 func New() *Resolver {
 	return &Resolver{
-		services:      map[name]*service{},
-		slices:        map[name]*slice{},
+		services:      map[object.Name]*service{},
+		slices:        map[object.Name]*slice{},
 		routes:        map[model.ObjectRef]*route{},
-		workloads:     map[name]*workload{},
-		slicesOf:      index[name, name]{},
-		boundTo:       index[group, *route]{},
-		scopesOf:      index[name, string]{},
-		usersOf:       index[name, *route]{},
-		claimants:     index[netip.Addr, name]{},
-		holders:       map[netip.Addr]name{},
-		tenants:       index[string, name]{},
+		workloads:     map[object.Name]*workload{},
+		slicesOf:      index.Of[object.Name, object.Name]{},
+		boundTo:       index.Of[group, *route]{},
+		scopesOf:      index.Of[object.Name, string]{},
+		usersOf:       index.Of[object.Name, *route]{},
+		claimants:     index.Of[netip.Addr, object.Name]{},
+		holders:       map[netip.Addr]object.Name{},
+		tenants:       index.Of[string, object.Name]{},
 		classes:       map[string]*gatewayClass{},
-		gateways:      map[name]*gateway{},
-		listenerSets:  map[name]*listenerSet{},
-		grants:        map[name]*grant{},
+		gateways:      map[object.Name]*gateway{},
+		listenerSets:  map[object.Name]*listenerSet{},
+		grants:        map[object.Name]*grant{},
 		namespaces:    map[string]map[string]string{},
 		stores:        map[model.ObjectRef]*source.Object{},
-		policies:      map[name]*policy{},
+		policies:      map[object.Name]*policy{},
 		pools:         map[string]*pool{},
 		parameters:    map[string]error{},
-		frames:        map[name]*frame{},
+		frames:        map[object.Name]*frame{},
 		parentAt:      map[model.ObjectRef]*parentFrame{},
 		listenerAt:    map[listenerKey]*listener{},
 		credentials:   map[credentialKey]*credentials{},
 		losers:        map[listenerKey]map[*route]loss{},
-		portHolders:   map[portClaim]name{},
-		claimed:       map[name]set[portClaim]{},
-		portClaims:    index[portClaim, name]{},
-		portsOf:       map[name]set[model.PortKey]{},
-		hostsAt:       index[model.PortKey, model.HostKey]{},
+		portHolders:   map[portClaim]object.Name{},
+		claimed:       map[object.Name]index.Set[portClaim]{},
+		portClaims:    index.Of[portClaim, object.Name]{},
+		portsOf:       map[object.Name]index.Set[model.PortKey]{},
+		hostsAt:       index.Of[model.PortKey, model.HostKey]{},
 		askedFor:      map[netip.Addr]int{},
-		classMembers:  index[string, name]{},
-		setsOf:        index[name, name]{},
-		setsIn:        index[string, name]{},
-		balancers:     index[name, name]{},
-		grantsOf:      index[crossing, name]{},
-		crossRoutes:   index[crossing, *route]{},
-		crossGateways: index[crossing, name]{},
-		crossedBy:     index[name, crossing]{},
-		certified:     index[credentialKey, name]{},
-		certifies:     index[name, credentialKey]{},
-		trustees:      index[credentialKey, name]{},
-		policiesOf:    index[name, name]{},
-		guestsOf:      index[model.ObjectRef, *route]{},
-		guestsFrom:    index[string, *route]{},
-		guests:        index[listenerKey, *route]{},
-		buckets:       index[bucket, *route]{},
+		classMembers:  index.Of[string, object.Name]{},
+		setsOf:        index.Of[object.Name, object.Name]{},
+		setsIn:        index.Of[string, object.Name]{},
+		balancers:     index.Of[object.Name, object.Name]{},
+		grantsOf:      index.Of[crossing, object.Name]{},
+		crossRoutes:   index.Of[crossing, *route]{},
+		crossGateways: index.Of[crossing, object.Name]{},
+		crossedBy:     index.Of[object.Name, crossing]{},
+		certified:     index.Of[credentialKey, object.Name]{},
+		certifies:     index.Of[object.Name, credentialKey]{},
+		trustees:      index.Of[credentialKey, object.Name]{},
+		policiesOf:    index.Of[object.Name, object.Name]{},
+		guestsOf:      index.Of[model.ObjectRef, *route]{},
+		guestsFrom:    index.Of[string, *route]{},
+		guests:        index.Of[listenerKey, *route]{},
+		buckets:       index.Of[bucket, *route]{},
 		ranks:         map[listenerKey]rankCount{},
-		senders:       map[name]map[name]int{},
+		senders:       map[object.Name]map[object.Name]int{},
 		made:          model.NewMesh(),
 		frontends:     map[group][]model.FrontendKey{},
 		statuses:      map[model.ObjectRef]*model.Status{},
@@ -150,24 +152,24 @@ func (r *Resolver) Update(changed map[model.ObjectRef]*source.Object) Result {
 		Resolver:  r,
 		delta:     model.NewDelta(),
 		reported:  map[model.ObjectRef]*model.Status{},
-		addresses: set[netip.Addr]{},
-		places:    set[string]{},
-		touched:   map[name]*service{},
-		endpoints: set[name]{},
-		compile:   set[*route]{},
-		attach:    set[*route]{},
-		groups:    set[group]{},
-		report:    set[model.ObjectRef]{},
+		addresses: index.Set[netip.Addr]{},
+		places:    index.Set[string]{},
+		touched:   map[object.Name]*service{},
+		endpoints: index.Set[object.Name]{},
+		compile:   index.Set[*route]{},
+		attach:    index.Set[*route]{},
+		groups:    index.Set[group]{},
+		report:    index.Set[model.ObjectRef]{},
 
-		gatewaysTouched:    set[name]{},
-		portsTouched:       set[name]{},
-		claimsTouched:      set[name]{},
-		portClaimsTouched:  set[portClaim]{},
-		hostsTouched:       set[model.HostKey]{},
-		settle:             set[listenerKey]{},
-		credentialsTouched: set[credentialKey]{},
-		policiesTouched:    set[name]{},
-		announce:           set[netip.Addr]{},
+		gatewaysTouched:    index.Set[object.Name]{},
+		portsTouched:       index.Set[object.Name]{},
+		claimsTouched:      index.Set[object.Name]{},
+		portClaimsTouched:  index.Set[portClaim]{},
+		hostsTouched:       index.Set[model.HostKey]{},
+		settle:             index.Set[listenerKey]{},
+		credentialsTouched: index.Set[credentialKey]{},
+		policiesTouched:    index.Set[object.Name]{},
+		announce:           index.Set[netip.Addr]{},
 	}
 	for ref, obj := range changed {
 		u.ingest(ref, obj)
@@ -200,28 +202,28 @@ type round struct {
 	delta    *model.Delta
 	reported map[model.ObjectRef]*model.Status
 
-	addresses set[netip.Addr]      // cluster addresses whose claimants changed
-	places    set[string]          // workloads' places whose tenants changed
-	touched   map[name]*service    // services touched, as they were before the round
-	endpoints set[name]            // services whose endpoints may have changed
-	compile   set[*route]          // routes to compile
-	attach    set[*route]          // routes to attach anew
-	groups    set[group]           // frontends to make
-	report    set[model.ObjectRef] // objects whose status may have changed
+	addresses index.Set[netip.Addr]      // cluster addresses whose claimants changed
+	places    index.Set[string]          // workloads' places whose tenants changed
+	touched   map[object.Name]*service   // services touched, as they were before the round
+	endpoints index.Set[object.Name]     // services whose endpoints may have changed
+	compile   index.Set[*route]          // routes to compile
+	attach    index.Set[*route]          // routes to attach anew
+	groups    index.Set[group]           // frontends to make
+	report    index.Set[model.ObjectRef] // objects whose status may have changed
 
-	gatewaysTouched    set[name]          // gateways to read anew
-	portsTouched       set[name]          // gateways whose ports to make
-	claimsTouched      set[name]          // gateways whose claims to read anew
-	portClaimsTouched  set[portClaim]     // ports whose claimants changed
-	hostsTouched       set[model.HostKey] // hosts to make
-	settle             set[listenerKey]   // listeners whose routes changed
-	credentialsTouched set[credentialKey] // credentials to read or to emit
-	policiesTouched    set[name]          // policies to read anew
-	announce           set[netip.Addr]    // addresses whose answerers may have changed
+	gatewaysTouched    index.Set[object.Name]   // gateways to read anew
+	portsTouched       index.Set[object.Name]   // gateways whose ports to make
+	claimsTouched      index.Set[object.Name]   // gateways whose claims to read anew
+	portClaimsTouched  index.Set[portClaim]     // ports whose claimants changed
+	hostsTouched       index.Set[model.HostKey] // hosts to make
+	settle             index.Set[listenerKey]   // listeners whose routes changed
+	credentialsTouched index.Set[credentialKey] // credentials to read or to emit
+	policiesTouched    index.Set[object.Name]   // policies to read anew
+	announce           index.Set[netip.Addr]    // addresses whose answerers may have changed
 }
 
 // touch marks a service, and remembers what it was before this round.
-func (u *round) touch(n name) {
+func (u *round) touch(n object.Name) {
 	if _, ok := u.touched[n]; ok {
 		return
 	}

@@ -4,18 +4,22 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
+	"sluice.io/sluice/resolve/index"
+	"sluice.io/sluice/resolve/object"
 )
 
 // route is a route of any kind. Its Service parents make it a route of the mesh,
 // its gates one of gateways; each reads it in its own way.
 type route struct {
 	*routeRules
-	parents []parent   // its Service parents, in order; others are not ours
-	gates   []gate     // its Gateway and ListenerSet parents, ours or not
-	strays  []*finding // parentRefs that are nobody's, as it stands
+	parents []parent           // its Service parents, in order; others are not ours
+	gates   []gate             // its Gateway and ListenerSet parents, ours or not
+	strays  []*finding.Finding // parentRefs that are nobody's, as it stands
 
 	compiled *compiled    // for the mesh
 	attached []attachment // one for each parent
@@ -24,8 +28,11 @@ type route struct {
 	served     *compiled // for gateways
 	admissions []admission
 	domains    map[listenerKey]domains
-	ancestors  set[name] // the gateways that send for it
+	ancestors  index.Set[object.Name] // the gateways that send for it
 }
+
+// senior puts the older route first, then the first by namespace/name.
+func (rt *route) senior(o *route) int { return rt.Compare(o.Seniority) }
 
 // parent is one parentRef that names a Service.
 type parent struct {
@@ -38,7 +45,7 @@ type parent struct {
 // attachment is what a parentRef came to: the ports, or why there are none.
 type attachment struct {
 	ports   []portKey
-	refused *finding
+	refused *finding.Finding
 }
 
 // loss says that another route has a port.
@@ -49,12 +56,6 @@ type loss struct {
 	older bool
 }
 
-// finding is a reason, as conditions have them, and a message; where says in
-// which rule, if in one.
-type finding struct {
-	where, reason, message string
-}
-
 // newRoute sorts a route's parentRefs.
 func newRoute(rules *routeRules) *route {
 	rt := &route{routeRules: rules}
@@ -63,16 +64,16 @@ func newRoute(rules *routeRules) *route {
 			rt.gates = append(rt.gates, g)
 			continue
 		}
-		if deref(p.Group, gatewayv1.GroupName) != "" || deref(p.Kind, kindGateway) != kindService || rt.rank == rankTLS {
+		if ptr.Deref(p.Group, gatewayv1.GroupName) != "" || ptr.Deref(p.Kind, object.KindGateway) != object.KindService || rt.rank == rankTLS {
 			rt.stray(i, p)
 			continue
 		}
-		g := group{service: name{string(deref(p.Namespace, gatewayv1.Namespace(rt.ref.Namespace))), string(p.Name)}}
-		if g.service.namespace != rt.ref.Namespace {
+		g := group{service: object.Referred(rt.ref.Namespace, p.Namespace, p.Name)}
+		if g.service.Namespace != rt.ref.Namespace {
 			g.scope = rt.ref.Namespace
 		}
 		rt.parents = append(rt.parents, parent{
-			ref: i, group: g, port: uint16(deref(p.Port, 0)), section: string(deref(p.SectionName, "")),
+			ref: i, group: g, port: uint16(ptr.Deref(p.Port, 0)), section: string(ptr.Deref(p.SectionName, "")),
 		})
 	}
 	return rt
@@ -80,24 +81,24 @@ func newRoute(rules *routeRules) *route {
 
 // gate reads a parentRef that names a Gateway or a ListenerSet.
 func (rt *route) gate(i int, p gatewayv1.ParentReference) (gate, bool) {
-	kind := string(deref(p.Kind, kindGateway))
-	if deref(p.Group, gatewayv1.GroupName) != gatewayv1.GroupName || kind != kindGateway && kind != kindListenerSet {
+	kind := string(ptr.Deref(p.Kind, object.KindGateway))
+	if ptr.Deref(p.Group, gatewayv1.GroupName) != gatewayv1.GroupName || kind != object.KindGateway && kind != object.KindListenerSet {
 		return gate{}, false
 	}
-	n := name{string(deref(p.Namespace, gatewayv1.Namespace(rt.ref.Namespace))), string(p.Name)}
-	return gate{ref: i, parent: n.ref(kind), port: uint16(deref(p.Port, 0)), section: string(deref(p.SectionName, ""))}, true
+	n := object.Referred(rt.ref.Namespace, p.Namespace, p.Name)
+	return gate{ref: i, parent: n.Ref(kind), port: uint16(ptr.Deref(p.Port, 0)), section: string(ptr.Deref(p.SectionName, ""))}, true
 }
 
 // stray notes a parentRef that nobody here serves. One of kind Service in the
 // Gateway API's group, which is the default, is always a mistake.
 func (rt *route) stray(i int, p gatewayv1.ParentReference) {
-	group, kind := deref(p.Group, gatewayv1.GroupName), deref(p.Kind, kindGateway)
-	f := because(reasonNoMatchingParent, "parentRefs[%d] names the %s %s: Services, Gateways and ListenerSets are served here", i, kind, p.Name)
-	if kind == kindService && group == "" {
-		f.message = fmt.Sprintf("parentRefs[%d] names a Service: %ss attach to Gateways and ListenerSets", i, rt.ref.Kind)
-	} else if kind == kindService {
-		f.reason = reasonInvalidKind
-		f.message = fmt.Sprintf("parentRefs[%d] names a Service of the group %q, where there is none: write `group: \"\"`", i, group)
+	group, kind := ptr.Deref(p.Group, gatewayv1.GroupName), ptr.Deref(p.Kind, object.KindGateway)
+	f := finding.New(finding.NoMatchingParent, "parentRefs[%d] names the %s %s: Services, Gateways and ListenerSets are served here", i, kind, p.Name)
+	if kind == object.KindService && group == "" {
+		f.Message = fmt.Sprintf("parentRefs[%d] names a Service: %ss attach to Gateways and ListenerSets", i, rt.ref.Kind)
+	} else if kind == object.KindService {
+		f.Reason = finding.InvalidKind
+		f.Message = fmt.Sprintf("parentRefs[%d] names a Service of the group %q, where there is none: write `group: \"\"`", i, group)
 	}
 	rt.strays = append(rt.strays, f)
 }
@@ -112,7 +113,7 @@ func (u *round) updateRoutes() {
 		if len(rt.gates) > 0 {
 			rt.served = rt.compile(u.follow(rt, true))
 		}
-		u.attach.add(rt)
+		u.attach.Add(rt)
 	}
 	for rt := range u.attach {
 		if len(rt.gates) > 0 {
@@ -121,9 +122,9 @@ func (u *round) updateRoutes() {
 		rt.attached = rt.attached[:0]
 		for _, p := range rt.parents {
 			rt.attached = append(rt.attached, u.attachTo(p, rt))
-			u.groups.add(p.group)
+			u.groups.Add(p.group)
 		}
-		u.report.add(rt.ref)
+		u.report.Add(rt.ref)
 	}
 }
 

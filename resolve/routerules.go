@@ -3,10 +3,12 @@ package resolve
 import (
 	"slices"
 
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve/hostname"
+	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/source"
 )
 
@@ -25,13 +27,13 @@ const (
 
 // routeRules is a route of any kind as it stands alone.
 type routeRules struct {
-	seniority
+	object.Seniority
 	ref        model.ObjectRef
 	obj        *source.Object
 	rank       routeRank
 	parentRefs []gatewayv1.ParentReference
-	hostnames  []string // in lower case
-	uses       []name   // the services that its rules send or mirror to
+	hostnames  []string      // in lower case
+	uses       []object.Name // the services that its rules send or mirror to
 	read       func(*compiler)
 }
 
@@ -52,7 +54,7 @@ func readRoute(ref model.ObjectRef, obj *source.Object) *routeRules {
 	default:
 		return nil
 	}
-	rt.seniority = seniorityOf(obj)
+	rt.Seniority = object.SeniorityOf(obj)
 	return rt
 }
 
@@ -74,13 +76,13 @@ func (rt *routeRules) use(ref gatewayv1.BackendObjectReference) {
 }
 
 // target names the object that a reference of the route leads to.
-func (rt *routeRules) target(ref gatewayv1.BackendObjectReference) name {
-	return name{string(deref(ref.Namespace, gatewayv1.Namespace(rt.ref.Namespace))), string(ref.Name)}
+func (rt *routeRules) target(ref gatewayv1.BackendObjectReference) object.Name {
+	return object.Referred(rt.ref.Namespace, ref.Namespace, ref.Name)
 }
 
 // isService reports whether a reference is to a Service.
 func isService(ref gatewayv1.BackendObjectReference) bool {
-	return deref(ref.Group, "") == "" && deref(ref.Kind, kindService) == kindService
+	return ptr.Deref(ref.Group, "") == "" && ptr.Deref(ref.Kind, object.KindService) == object.KindService
 }
 
 // protocol is what the route's connections speak at least.
@@ -99,7 +101,7 @@ func (rt *routeRules) article() string { return withArticle(rt.ref.Kind) }
 
 // withArticle names a kind of route with its article.
 func withArticle(kind string) string {
-	if kind == kindHTTPRoute {
+	if kind == object.KindHTTPRoute {
 		return "an " + kind
 	}
 	return "a " + kind

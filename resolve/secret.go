@@ -35,7 +35,7 @@ func (u *round) ingestStore(ref model.ObjectRef, obj *source.Object) {
 	}
 	for _, bundle := range []bool{false, true} {
 		if k := (credentialKey{ref, bundle}); u.credentials[k] != nil {
-			u.credentialsTouched.add(k)
+			u.credentialsTouched.Add(k)
 		}
 	}
 }
@@ -51,10 +51,10 @@ func (u *round) rereadCredentials() {
 			continue
 		}
 		for gw := range u.certified[k] {
-			u.gatewaysTouched.add(gw)
+			u.gatewaysTouched.Add(gw)
 		}
 		for p := range u.trustees[k] {
-			u.policiesTouched.add(p)
+			u.policiesTouched.Add(p)
 		}
 	}
 }
@@ -65,7 +65,7 @@ func (u *round) credential(k credentialKey) *credentials {
 	if c == nil {
 		c = u.readCredentials(k)
 		u.credentials[k] = c
-		u.credentialsTouched.add(k)
+		u.credentialsTouched.Add(k)
 	}
 	return c
 }

@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
+	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/source"
 )
 
@@ -24,14 +26,14 @@ const (
 
 // service is a Service as far as the mesh cares.
 type service struct {
-	seniority
+	object.Seniority
 	kind     serviceKind
 	ports    []servicePort
 	wanted   []netip.Addr // the cluster addresses that it claims, sorted
 	vips     []netip.Addr // those that it holds
 	affinity time.Duration
 	origin   model.Origin
-	problems []*finding
+	problems []*finding.Finding
 
 	balancer // for a Gateway, if any
 }
@@ -51,26 +53,26 @@ type portKey struct {
 	protocol model.Protocol
 }
 
-func (p portKey) backend(n name) model.BackendKey {
-	return model.BackendKey{Namespace: n.namespace, Name: n.name, Port: p.port, Protocol: p.protocol}
+func (p portKey) backend(n object.Name) model.BackendKey {
+	return model.BackendKey{Namespace: n.Namespace, Name: n.Name, Port: p.port, Protocol: p.protocol}
 }
 
 func (p portKey) frontend(g group) model.FrontendKey {
 	return model.FrontendKey{
-		Namespace: g.service.namespace, Name: g.service.name,
+		Namespace: g.service.Namespace, Name: g.service.Name,
 		Port: p.port, Protocol: p.protocol, ClientNamespace: g.scope,
 	}
 }
 
 func parseService(svc *corev1.Service, obj *source.Object) *service {
-	s := &service{seniority: seniorityOf(svc), origin: obj.Origin}
+	s := &service{Seniority: object.SeniorityOf(svc), origin: obj.Origin}
 	s.addAddresses(svc)
 	s.addPorts(svc)
 	if svc.Spec.SessionAffinity == corev1.ServiceAffinityClientIP {
 		s.affinity = affinityTimeout(svc.Spec.SessionAffinityConfig)
 	}
 	if p := svc.Spec.InternalTrafficPolicy; p != nil && *p == corev1.ServiceInternalTrafficPolicyLocal {
-		s.problem(reasonUnsupportedValue, "internalTrafficPolicy Local is not honoured yet: connections go to the endpoints of all nodes")
+		s.problem(finding.UnsupportedValue, "internalTrafficPolicy Local is not honoured yet: connections go to the endpoints of all nodes")
 	}
 	s.balancer = readBalancer(svc, obj)
 	return s
@@ -89,12 +91,12 @@ func (s *service) addAddresses(svc *corev1.Service) {
 		s.kind = headlessService
 		return
 	case len(ips) == 0:
-		s.problem(reasonNoAddress, "the Service has no cluster address: give spec.clusterIP one, or None to make it headless")
+		s.problem(finding.NoAddress, "the Service has no cluster address: give spec.clusterIP one, or None to make it headless")
 	}
 	for _, ip := range ips {
 		a, err := netip.ParseAddr(ip)
 		if err != nil || a.Zone() != "" || !usableVIP(a.Unmap()) {
-			s.problem(reasonInvalidAddress, "cluster address %q is not a unicast IP address that others can dial", ip)
+			s.problem(finding.InvalidAddress, "cluster address %q is not a unicast IP address that others can dial", ip)
 			continue
 		}
 		s.wanted = append(s.wanted, a.Unmap())
@@ -120,16 +122,16 @@ func (s *service) addPorts(svc *corev1.Service) {
 		case corev1.ProtocolUDP:
 			k.protocol = model.UDP
 		default:
-			s.problem(reasonUnsupportedProtocol, "port %d speaks %s: only TCP and UDP are handled, other ports are left alone", p.Port, p.Protocol)
+			s.problem(finding.UnsupportedProtocol, "port %d speaks %s: only TCP and UDP are handled, other ports are left alone", p.Port, p.Protocol)
 			continue
 		}
 		if p.Port < 1 || p.Port > 65535 {
-			s.problem(reasonInvalidPort, "port %d is not between 1 and 65535", p.Port)
+			s.problem(finding.InvalidPort, "port %d is not between 1 and 65535", p.Port)
 			continue
 		}
 		k.port = uint16(p.Port)
 		if s.port(k) != nil {
-			s.problem(reasonInvalidPort, "port %d/%s is listed twice: only the first is used", k.port, k.protocol)
+			s.problem(finding.InvalidPort, "port %d/%s is listed twice: only the first is used", k.port, k.protocol)
 			continue
 		}
 		s.ports = append(s.ports, servicePort{portKey: k, name: p.Name, app: appProtocol(p.AppProtocol)})
@@ -147,7 +149,7 @@ func (s *service) port(k portKey) *servicePort {
 }
 
 func (s *service) problem(reason, format string, args ...any) {
-	s.problems = append(s.problems, because(reason, format, args...))
+	s.problems = append(s.problems, finding.New(reason, format, args...))
 }
 
 func affinityTimeout(c *corev1.SessionAffinityConfig) time.Duration {
@@ -188,22 +190,22 @@ func (u *round) updateServices() {
 		}
 		u.emitBackends(n, before, s)
 		if !sameBackends(before, s) {
-			u.endpoints.add(n)
+			u.endpoints.Add(n)
 			for rt := range u.usersOf[n] {
-				u.compile.add(rt)
+				u.compile.Add(rt)
 			}
 			for es := range u.slicesOf[n] {
-				u.report.add(es.ref(kindEndpointSlice))
+				u.report.Add(es.Ref(object.KindEndpointSlice))
 			}
 		}
 		attach := !sameBackends(before, s) || !sameParent(before, s)
-		u.groups.add(group{service: n})
+		u.groups.Add(group{service: n})
 		for scope := range u.scopesOf[n] {
 			g := group{n, scope}
-			u.groups.add(g)
+			u.groups.Add(g)
 			if attach {
 				for rt := range u.boundTo[g] {
-					u.attach.add(rt)
+					u.attach.Add(rt)
 				}
 			}
 		}
@@ -213,7 +215,7 @@ func (u *round) updateServices() {
 func (u *round) held(s *service) []netip.Addr {
 	var held []netip.Addr
 	for _, a := range s.wanted {
-		if u.holders[a] == s.name {
+		if u.holders[a] == s.Name {
 			held = append(held, a)
 		}
 	}
@@ -223,14 +225,14 @@ func (u *round) held(s *service) []netip.Addr {
 // encrypt notes to which ports of a service gateways speak TLS.
 func (u *round) encrypt(s *service) {
 	for i, p := range s.ports {
-		if encrypted := u.encryption(s.name, p) != nil; encrypted != p.encrypted {
+		if encrypted := u.encryption(s.Name, p) != nil; encrypted != p.encrypted {
 			s.ports = slices.Clone(s.ports) // the state before this round has the old ones
 			s.ports[i].encrypted = encrypted
 		}
 	}
 }
 
-func (u *round) emitBackends(n name, before, s *service) {
+func (u *round) emitBackends(n object.Name, before, s *service) {
 	if s != nil {
 		for _, p := range s.ports {
 			k := p.backend(n)

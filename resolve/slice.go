@@ -10,17 +10,19 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/finding"
+	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/source"
 )
 
 // slice is an EndpointSlice as far as the mesh cares.
 type slice struct {
-	name      name
-	service   name
+	name      object.Name
+	service   object.Name
 	ports     []slicePort
 	endpoints []sliceEndpoint
 	origin    model.Origin
-	problems  []*finding
+	problems  []*finding.Finding
 }
 
 // slicePort is one port that all endpoints of a slice serve.
@@ -42,16 +44,16 @@ type sliceEndpoint struct {
 
 func parseSlice(es *discoveryv1.EndpointSlice, obj *source.Object) *slice {
 	s := &slice{
-		name:    name{es.Namespace, es.Name},
-		service: name{es.Namespace, es.Labels[discoveryv1.LabelServiceName]},
+		name:    object.Name{Namespace: es.Namespace, Name: es.Name},
+		service: object.Name{Namespace: es.Namespace, Name: es.Labels[discoveryv1.LabelServiceName]},
 		origin:  obj.Origin,
 	}
-	if s.service.name == "" {
-		s.problem(reasonNoService, "the label %s is missing: it names the Service that these endpoints serve", discoveryv1.LabelServiceName)
+	if s.service.Name == "" {
+		s.problem(finding.NoService, "the label %s is missing: it names the Service that these endpoints serve", discoveryv1.LabelServiceName)
 		return s
 	}
 	if es.AddressType == discoveryv1.AddressTypeFQDN {
-		s.problem(reasonUnsupportedAddressType, "addressType FQDN is ignored: list IPv4 or IPv6 addresses")
+		s.problem(finding.UnsupportedAddressType, "addressType FQDN is ignored: list IPv4 or IPv6 addresses")
 		return s
 	}
 	for _, p := range es.Ports {
@@ -78,7 +80,7 @@ func (s *slice) addPort(p discoveryv1.EndpointPort) {
 		}
 	}
 	if p.Port == nil || *p.Port < 1 || *p.Port > 65535 {
-		s.problem(reasonInvalidPort, "port %q has no number between 1 and 65535: it is ignored", sp.name)
+		s.problem(finding.InvalidPort, "port %q has no number between 1 and 65535: it is ignored", sp.name)
 		return
 	}
 	sp.port = uint16(*p.Port)
@@ -106,11 +108,11 @@ func (s *slice) addEndpoint(family discoveryv1.AddressType, e discoveryv1.Endpoi
 	for _, text := range e.Addresses {
 		a, err := netip.ParseAddr(text)
 		if err != nil || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
-			s.problem(reasonInvalidAddress, "address %q is not a unicast IP address: it is ignored", text)
+			s.problem(finding.InvalidAddress, "address %q is not a unicast IP address: it is ignored", text)
 			continue
 		}
 		if a.Is4() != (family == discoveryv1.AddressTypeIPv4) {
-			s.problem(reasonInvalidAddress, "address %q is not of the slice's addressType %s: it is ignored", text, family)
+			s.problem(finding.InvalidAddress, "address %q is not of the slice's addressType %s: it is ignored", text, family)
 			continue
 		}
 		se.addr = a
@@ -119,17 +121,17 @@ func (s *slice) addEndpoint(family discoveryv1.AddressType, e discoveryv1.Endpoi
 }
 
 func (s *slice) problem(reason, format string, args ...any) {
-	s.problems = append(s.problems, because(reason, format, args...))
+	s.problems = append(s.problems, finding.New(reason, format, args...))
 }
 
 // stray says why nothing uses a slice, as far as that depends on its Service.
-func (r *Resolver) stray(s *slice) []*finding {
-	if s.service.name == "" || len(s.ports) == 0 {
+func (r *Resolver) stray(s *slice) []*finding.Finding {
+	if s.service.Name == "" || len(s.ports) == 0 {
 		return nil
 	}
 	svc := r.services[s.service]
 	if svc == nil {
-		return []*finding{because(reasonNoService, "Service %s does not exist", s.service)}
+		return []*finding.Finding{finding.New(finding.NoService, "Service %s does not exist", s.service)}
 	}
 	var have, want []string
 	for _, sp := range s.ports {
@@ -141,7 +143,7 @@ func (r *Resolver) stray(s *slice) []*finding {
 	for _, p := range svc.ports {
 		want = append(want, fmt.Sprintf("%q (%s)", p.name, p.protocol))
 	}
-	return []*finding{because(reasonNoMatchingPort,
+	return []*finding.Finding{finding.New(finding.NoMatchingPort,
 		"the endpoints are not used: by name and protocol, the slice's ports are %s, those of Service %s are %s", strings.Join(have, ", "), s.service, strings.Join(want, ", "))}
 }
 
@@ -167,12 +169,12 @@ func (u *round) updateEndpoints() {
 	}
 }
 
-func (r *Resolver) slicesByName(service name) []*slice {
+func (r *Resolver) slicesByName(service object.Name) []*slice {
 	parts := make([]*slice, 0, len(r.slicesOf[service]))
 	for n := range r.slicesOf[service] {
 		parts = append(parts, r.slices[n])
 	}
-	slices.SortFunc(parts, func(a, b *slice) int { return strings.Compare(a.name.name, b.name.name) })
+	slices.SortFunc(parts, func(a, b *slice) int { return strings.Compare(a.name.Name, b.name.Name) })
 	return parts
 }
 

@@ -7,13 +7,14 @@ import (
 
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/source"
 )
 
 // balancer is the Gateway that a Service stands before, and the ports at which it
 // dials the nodes.
 type balancer struct {
-	gateway name
+	gateway object.Name
 	targets map[portKey]uint16
 }
 
@@ -30,7 +31,7 @@ func readBalancer(svc *corev1.Service, obj *source.Object) balancer {
 	if gw == "" || svc.Spec.Type != corev1.ServiceTypeLoadBalancer {
 		return balancer{}
 	}
-	b := balancer{name{svc.Namespace, gw}, map[portKey]uint16{}}
+	b := balancer{object.Name{Namespace: svc.Namespace, Name: gw}, map[portKey]uint16{}}
 	for _, p := range svc.Spec.Ports {
 		if p.TargetPort.Type == intstr.Int {
 			b.add(p.Port, string(p.Protocol), p.TargetPort.IntVal)
@@ -49,7 +50,7 @@ func allotted(svc *corev1.Service) balancer {
 		if !ok {
 			return balancer{}
 		}
-		b := balancer{name{svc.Namespace, t.Gateway}, map[portKey]uint16{}}
+		b := balancer{object.Name{Namespace: svc.Namespace, Name: t.Gateway}, map[portKey]uint16{}}
 		for _, p := range t.Ports {
 			b.add(int32(p.Port), p.Protocol, int32(p.Target))
 		}
@@ -75,7 +76,7 @@ func (b balancer) add(port int32, protocol string, target int32) {
 func (r *Resolver) wanted(k model.PortKey) uint16 {
 	var first *service
 	for n := range r.balancers[gatewayName(k)] {
-		if s := r.services[n]; first == nil || s.compare(first.seniority) < 0 {
+		if s := r.services[n]; first == nil || s.Compare(first.Seniority) < 0 {
 			first = s
 		}
 	}
@@ -109,4 +110,6 @@ func (r *Resolver) doubled(k model.PortKey, target uint16) bool {
 	return false
 }
 
-func gatewayName(k model.PortKey) name { return name{k.Gateway.Namespace, k.Gateway.Name} }
+func gatewayName(k model.PortKey) object.Name {
+	return object.Name{Namespace: k.Gateway.Namespace, Name: k.Gateway.Name}
+}

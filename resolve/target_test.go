@@ -10,6 +10,7 @@ import (
 
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/source"
 )
 
@@ -26,7 +27,7 @@ func TestNobodyTakesOtherPortsOfNodes(t *testing.T) {
 	if len(got) != 2 || got[portKey{80, model.TCP}] != 20001 || got[portKey{84, model.TCP}] != 29999 {
 		t.Errorf("targets %v", got)
 	}
-	if got := readBalancer(svc, &source.Object{}); got.targets != nil || got.gateway != (name{}) {
+	if got := readBalancer(svc, &source.Object{}); got.targets != nil || got.gateway != (object.Name{}) {
 		t.Errorf("in a cluster, a Service that the controller said nothing of is %+v, want nothing", got)
 	}
 	said := v1alpha1.Targets{Gateway: "web", Ports: []v1alpha1.TargetPort{{Port: 80, Protocol: "TCP", Target: 20001}, {Port: 81, Protocol: "TCP", Target: 10250}}}
@@ -35,7 +36,7 @@ func TestNobodyTakesOtherPortsOfNodes(t *testing.T) {
 		t.Errorf("targets %v, want those that are set aside", got)
 	}
 	svc.Status.Conditions[0].Message = "Gateway other: 80/TCP=nothing"
-	if got := readBalancer(svc, &source.Object{}); got.gateway != (name{}) {
+	if got := readBalancer(svc, &source.Object{}); got.gateway != (object.Name{}) {
 		t.Errorf("a word that is not understood counts as %+v", got)
 	}
 }

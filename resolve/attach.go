@@ -28,9 +28,9 @@ func (r *Resolver) attachTo(p parent, rt *route) attachment {
 	for _, sp := range s.ports {
 		switch {
 		case p.port != 0 && p.port != sp.port, p.section != "" && p.section != sp.name:
-		case sp.protocol != rt.protocol():
+		case sp.protocol != rt.Protocol():
 			unfit = append(unfit, fmt.Sprintf("%d/%s", sp.port, sp.protocol))
-		case rt.http() && sp.app == model.AppOpaque && p.port == 0 && p.section == "":
+		case rt.HTTP() && sp.app == model.AppOpaque && p.port == 0 && p.section == "":
 			unfit = append(unfit, fmt.Sprintf("%d (its appProtocol is not HTTP; name the port in the parentRef to attach all the same)", sp.port))
 		default:
 			a.ports = append(a.ports, sp.portKey)
@@ -40,7 +40,7 @@ func (r *Resolver) attachTo(p parent, rt *route) attachment {
 	case len(a.ports) > 0:
 		return a
 	case len(unfit) > 0:
-		return refuse(finding.NoMatchingParent, "%s does not fit port %s of Service %s", rt.article(), strings.Join(unfit, ", "), s.Name)
+		return refuse(finding.NoMatchingParent, "%s does not fit port %s of Service %s", rt.Article(), strings.Join(unfit, ", "), s.Name)
 	}
 	return refuse(finding.NoMatchingParent, "Service %s has no port %s", s.Name, p.wish())
 }

@@ -7,6 +7,7 @@ import (
 
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve/finding"
+	"sluice.io/sluice/resolve/rules"
 	"sluice.io/sluice/source"
 )
 
@@ -19,18 +20,18 @@ import (
 // References to other objects are not looked at: they may come right without a
 // change of this one.
 func Check(obj *source.Object) error {
-	rt := readRoute(obj.Origin.Object, obj)
+	rt := rules.Read(obj.Origin.Object, obj)
 	if rt == nil {
 		return nil
 	}
-	out := rt.compile(func(gatewayv1.BackendObjectReference) (model.BackendKey, *finding.Finding) {
+	out := rt.Compile(func(gatewayv1.BackendObjectReference) (model.BackendKey, *finding.Finding) {
 		return model.BackendKey{}, nil
 	})
 	switch {
-	case out.rejected != nil:
-		return errors.New(out.rejected.Message)
-	case len(out.dropped) > 0:
-		return errors.New(finding.Merge("", out.dropped).Message)
+	case out.Rejected != nil:
+		return errors.New(out.Rejected.Message)
+	case len(out.Dropped) > 0:
+		return errors.New(finding.Merge("", out.Dropped).Message)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/rules"
 )
 
 // updateFrontends makes the frontends of the marked groups.
@@ -51,7 +52,7 @@ func (u *round) routesByPort(g group) map[portKey][]*route {
 	}
 	byPort := map[portKey][]*route{}
 	for rt := range bound {
-		if rt.compiled.rejected != nil {
+		if rt.compiled.Rejected != nil {
 			continue
 		}
 		for i, p := range rt.parents {
@@ -68,8 +69,8 @@ func (u *round) routesByPort(g group) map[portKey][]*route {
 	}
 	for _, rts := range byPort {
 		slices.SortFunc(rts, func(a, b *route) int {
-			if a.rank != b.rank {
-				return int(b.rank - a.rank)
+			if a.Rank != b.Rank {
+				return int(b.Rank - a.Rank)
 			}
 			return a.Compare(b.Seniority)
 		})
@@ -83,10 +84,10 @@ func winners(rts []*route) []*route {
 	if len(rts) == 0 {
 		return nil
 	}
-	if !rts[0].http() {
+	if !rts[0].HTTP() {
 		return rts[:1]
 	}
-	n := slices.IndexFunc(rts, func(rt *route) bool { return rt.rank != rts[0].rank })
+	n := slices.IndexFunc(rts, func(rt *route) bool { return rt.Rank != rts[0].Rank })
 	if n < 0 {
 		return rts
 	}
@@ -109,14 +110,14 @@ func makeFrontend(g group, s *service, p servicePort, rts []*route) *model.Front
 			Backends: []model.WeightedBackend{{Backend: p.backend(g.service), Weight: 1}},
 			Origin:   s.origin,
 		}
-	case rts[0].http():
-		shares := make([]share, len(rts))
+	case rts[0].HTTP():
+		shares := make([]rules.Share, len(rts))
 		for i, rt := range rts {
-			shares[i].compiled = rt.compiled
+			shares[i].Compiled = rt.compiled
 		}
-		f.HTTP = &model.HTTPRouting{GRPC: rts[0].rank == rankGRPC, Entries: mergeShares(shares, dialled{port: p.port})}
+		f.HTTP = &model.HTTPRouting{GRPC: rts[0].Rank == rules.GRPC, Entries: rules.Merge(shares, rules.Dialled{Port: p.port})}
 	default:
-		f.L4 = rts[0].compiled.l4
+		f.L4 = rts[0].compiled.L4
 	}
 	return f
 }
@@ -128,7 +129,7 @@ func why(g group, p servicePort, rts []*route) string {
 	}
 	names := make([]string, 0, 3)
 	for _, rt := range rts[:min(3, len(rts))] {
-		names = append(names, rt.ref.String())
+		names = append(names, rt.Ref.String())
 	}
 	if more := len(rts) - len(names); more > 0 {
 		names = append(names, fmt.Sprintf("%d more", more))
@@ -141,7 +142,7 @@ func why(g group, p servicePort, rts []*route) string {
 	if g.scope != "" {
 		s += fmt.Sprintf(" for clients in namespace %s", g.scope)
 	}
-	if rts[0].http() {
+	if rts[0].HTTP() {
 		return s + ", so requests go through Envoy"
 	}
 	return s + ", and the kernel honours its weights"
@@ -157,7 +158,7 @@ func (u *round) settleLosses(g group, byPort map[portKey][]*route) {
 			if lost[rt] == nil {
 				lost[rt] = map[portKey]loss{}
 			}
-			lost[rt][k] = loss{to: won[0].obj.Origin, older: rt.rank == won[0].rank}
+			lost[rt][k] = loss{to: won[0].Object.Origin, older: rt.Rank == won[0].Rank}
 		}
 	}
 	for rt := range u.boundTo[g] {
@@ -169,6 +170,6 @@ func (u *round) settleLosses(g group, byPort map[portKey][]*route) {
 			rt.losses = map[group]map[portKey]loss{}
 		}
 		rt.losses[g] = now
-		u.report.Add(rt.ref)
+		u.report.Add(rt.Ref)
 	}
 }

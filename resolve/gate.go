@@ -13,6 +13,7 @@ import (
 	"sluice.io/sluice/resolve/finding"
 	"sluice.io/sluice/resolve/hostname"
 	"sluice.io/sluice/resolve/index"
+	"sluice.io/sluice/resolve/rules"
 )
 
 // gate is a parentRef that names a Gateway or a ListenerSet.
@@ -67,7 +68,7 @@ func (r *Resolver) enter(g gate, rt *route) (admission, map[listenerKey]domains)
 			continue
 		}
 		named = true
-		if !slices.Contains(l.kinds, rt.ref.Kind) || !r.admits(l.doorway, l.parent.Namespace, rt.ref.Namespace) {
+		if !slices.Contains(l.kinds, rt.Ref.Kind) || !r.admits(l.doorway, l.parent.Namespace, rt.Ref.Namespace) {
 			continue
 		}
 		open = true
@@ -81,7 +82,7 @@ func (r *Resolver) enter(g gate, rt *route) (admission, map[listenerKey]domains)
 		a.refused = finding.New(finding.NoMatchingParent, "%s has no listener %s", p.ref, g.wish())
 	case !open:
 		a.refused = finding.New(string(gatewayv1.RouteReasonNotAllowedByListeners),
-			"no listener of %s lets %ss of namespace %s in: see allowedRoutes", p.ref, rt.ref.Kind, rt.ref.Namespace)
+			"no listener of %s lets %ss of namespace %s in: see allowedRoutes", p.ref, rt.Ref.Kind, rt.Ref.Namespace)
 	case len(in) == 0:
 		a.refused = finding.New(string(gatewayv1.RouteReasonNoMatchingListenerHostname),
 			"none of the route's hostnames is one of a listener's of %s", p.ref)
@@ -94,11 +95,11 @@ func (rt *route) domainsOn(l *listener) domains {
 	if l.layer() == rawLayer {
 		return domains{hostname.Any: hostname.Any}
 	}
-	if len(rt.hostnames) == 0 {
+	if len(rt.Hostnames) == 0 {
 		return domains{l.domain: hostname.Any}
 	}
 	ds := domains{}
-	for _, h := range rt.hostnames {
+	for _, h := range rt.Hostnames {
 		d, ok := hostname.Intersect(l.domain, h)
 		if !ok {
 			continue
@@ -117,7 +118,7 @@ func (u *round) enterGates(rt *route) {
 	for _, g := range rt.gates {
 		a, ds := u.enter(g, rt)
 		rt.admissions = append(rt.admissions, a)
-		if rt.served.rejected == nil {
+		if rt.served.Rejected == nil {
 			maps.Copy(in, ds)
 		}
 	}
@@ -203,7 +204,7 @@ func (u *round) settleListeners() {
 
 func (u *round) touchLoser(k listenerKey, rt *route) {
 	u.touchDomains(k, rt.domains[k])
-	u.report.Add(rt.ref)
+	u.report.Add(rt.Ref)
 	u.report.Add(k.parent)
 	u.touchAncestors(rt)
 }
@@ -212,20 +213,20 @@ func (u *round) touchLoser(k listenerKey, rt *route) {
 func (r *Resolver) losersOn(k listenerKey) map[*route]loss {
 	guests, ranks := r.guests[k], r.ranks[k]
 	switch {
-	case ranks[rankHTTP] > 0 && ranks[rankGRPC] > 0:
+	case ranks[rules.HTTP] > 0 && ranks[rules.GRPC] > 0:
 		return mixed(k, bySeniority(guests))
-	case len(guests) > 1 && ranks[rankHTTP]+ranks[rankGRPC] == 0:
+	case len(guests) > 1 && ranks[rules.HTTP]+ranks[rules.GRPC] == 0:
 		return r.later(k, guests)
 	}
 	return nil
 }
 
 // rankCount counts the routes on a listener by their kinds.
-type rankCount [rankGRPC + 1]int
+type rankCount [rules.GRPC + 1]int
 
 func (u *round) count(k listenerKey, rt *route, by int) {
 	c := u.ranks[k]
-	if c[rt.rank] += by; c == (rankCount{}) {
+	if c[rt.Rank] += by; c == (rankCount{}) {
 		delete(u.ranks, k)
 	} else {
 		u.ranks[k] = c
@@ -242,17 +243,17 @@ func bySeniority(guests index.Set[*route]) []*route {
 // older ones in.
 func mixed(k listenerKey, rts []*route) map[*route]loss {
 	lost := map[*route]loss{}
-	in := map[routeRank]*occupied{rankHTTP: newOccupied(), rankGRPC: newOccupied()}
+	in := map[rules.Rank]*occupied{rules.HTTP: newOccupied(), rules.GRPC: newOccupied()}
 	for _, rt := range rts {
-		other := in[rankHTTP]
-		if rt.rank == rankHTTP {
-			other = in[rankGRPC]
+		other := in[rules.HTTP]
+		if rt.Rank == rules.HTTP {
+			other = in[rules.GRPC]
 		}
 		if o := other.meets(rt.domains[k]); o != nil {
-			lost[rt] = loss{to: o.obj.Origin}
+			lost[rt] = loss{to: o.Object.Origin}
 			continue
 		}
-		in[rt.rank].add(rt, rt.domains[k])
+		in[rt.Rank].add(rt, rt.domains[k])
 	}
 	return lost
 }
@@ -308,7 +309,7 @@ func (r *Resolver) later(k listenerKey, guests index.Set[*route]) map[*route]los
 			}
 		}
 		if to != rt {
-			lost[rt] = loss{to: to.obj.Origin, older: true}
+			lost[rt] = loss{to: to.Object.Origin, older: true}
 		}
 	}
 	return lost

@@ -119,5 +119,5 @@ func (r *Resolver) l4On(l *listener, domain string) *model.L4Routing {
 	if rt == nil {
 		return nil
 	}
-	return rt.served.l4
+	return rt.served.L4
 }

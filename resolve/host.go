@@ -7,6 +7,7 @@ import (
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve/hostname"
 	"sluice.io/sluice/resolve/object"
+	"sluice.io/sluice/resolve/rules"
 )
 
 // maxMisdirected bounds how many listeners of a port each other one knows by
@@ -201,13 +202,13 @@ func (r *Resolver) ownHost(k model.HostKey, l *listener) *model.Host {
 		return h
 	}
 	slices.SortFunc(rts, func(a, b *route) int { return a.Compare(b.Seniority) })
-	shares := make([]share, len(rts))
+	shares := make([]rules.Share, len(rts))
 	for i, rt := range rts {
-		shares[i] = share{rt.served, rt.domains[l.listenerKey][k.Domain]}
+		shares[i] = rules.Share{Compiled: rt.served, Host: rt.domains[l.listenerKey][k.Domain]}
 	}
 	h.HTTP = &model.HTTPRouting{
-		GRPC:    !slices.ContainsFunc(rts, func(rt *route) bool { return rt.rank != rankGRPC }),
-		Entries: mergeShares(shares, dialled{l.port, l.secure()}),
+		GRPC:    !slices.ContainsFunc(rts, func(rt *route) bool { return rt.Rank != rules.GRPC }),
+		Entries: rules.Merge(shares, rules.Dialled{Port: l.port, TLS: l.secure()}),
 	}
 	return h
 }

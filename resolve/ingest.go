@@ -7,6 +7,7 @@ import (
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve/object"
+	"sluice.io/sluice/resolve/rules"
 	"sluice.io/sluice/source"
 )
 
@@ -121,7 +122,7 @@ func (u *round) ingestWorkload(n object.Name, obj *source.Object) {
 
 func (u *round) ingestRoute(ref model.ObjectRef, obj *source.Object) {
 	if old := u.routes[ref]; old != nil {
-		if object.SameSpec(old.obj, obj) {
+		if object.SameSpec(old.Object, obj) {
 			return
 		}
 		u.unbind(old)
@@ -131,11 +132,11 @@ func (u *round) ingestRoute(ref model.ObjectRef, obj *source.Object) {
 	if obj == nil {
 		return
 	}
-	rules := readRoute(ref, obj)
-	if rules == nil {
+	said := rules.Read(ref, obj)
+	if said == nil {
 		return
 	}
-	rt := newRoute(rules)
+	rt := newRoute(said)
 	u.routes[ref] = rt
 	u.bind(rt)
 }
@@ -146,15 +147,15 @@ func (u *round) bind(rt *route) {
 		u.boundTo.Add(p.group, rt)
 		u.scopesOf.Add(p.group.service, p.group.scope)
 	}
-	for _, n := range rt.uses {
+	for _, n := range rt.Uses {
 		u.usersOf.Add(n, rt)
-		if len(rt.gates) > 0 && n.Namespace != rt.ref.Namespace {
-			u.crossRoutes.Add(crossing{rt.ref.Kind, rt.ref.Namespace, n.Namespace}, rt)
+		if len(rt.gates) > 0 && n.Namespace != rt.Ref.Namespace {
+			u.crossRoutes.Add(crossing{rt.Ref.Kind, rt.Ref.Namespace, n.Namespace}, rt)
 		}
 	}
 	for _, g := range rt.gates {
 		u.guestsOf.Add(g.parent, rt)
-		u.guestsFrom.Add(rt.ref.Namespace, rt)
+		u.guestsFrom.Add(rt.Ref.Namespace, rt)
 	}
 	u.compile.Add(rt)
 }
@@ -168,13 +169,13 @@ func (u *round) unbind(rt *route) {
 		}
 		u.groups.Add(p.group)
 	}
-	for _, n := range rt.uses {
+	for _, n := range rt.Uses {
 		u.usersOf.Remove(n, rt)
-		u.crossRoutes.Remove(crossing{rt.ref.Kind, rt.ref.Namespace, n.Namespace}, rt)
+		u.crossRoutes.Remove(crossing{rt.Ref.Kind, rt.Ref.Namespace, n.Namespace}, rt)
 	}
 	for _, g := range rt.gates {
 		u.guestsOf.Remove(g.parent, rt)
-		u.guestsFrom.Remove(rt.ref.Namespace, rt)
+		u.guestsFrom.Remove(rt.Ref.Namespace, rt)
 	}
 	u.moveGuest(rt, nil)
 	delete(u.compile, rt)

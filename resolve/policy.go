@@ -259,7 +259,7 @@ func (u *round) touchAncestors(rt *route) {
 }
 
 func (u *round) send(rt *route, gw object.Name, by int) {
-	for _, service := range rt.uses {
+	for _, service := range rt.Uses {
 		counts := u.senders[service]
 		if counts == nil {
 			counts = map[object.Name]int{}

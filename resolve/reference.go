@@ -9,15 +9,16 @@ import (
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve/finding"
 	"sluice.io/sluice/resolve/object"
+	"sluice.io/sluice/resolve/rules"
 )
 
 // follow returns how references of a route are followed. Across namespaces
 // gateways need a ReferenceGrant. The mesh needs none: its routes expose nothing
 // that clients could not dial themselves (GEP-1294).
-func (r *Resolver) follow(rt *route, gateway bool) lookup {
+func (r *Resolver) follow(rt *route, gateway bool) rules.Lookup {
 	return func(ref gatewayv1.BackendObjectReference) (model.BackendKey, *finding.Finding) {
-		n := rt.target(ref)
-		k := portKey{uint16(ptr.Deref(ref.Port, 0)), rt.protocol()}
+		n := rt.Target(ref)
+		k := portKey{uint16(ptr.Deref(ref.Port, 0)), rt.Protocol()}
 		if f := r.mayRefer(rt, ref, n, gateway); f != nil {
 			return k.backend(n), f
 		}
@@ -28,11 +29,11 @@ func (r *Resolver) follow(rt *route, gateway bool) lookup {
 // mayRefer says why a route may not refer to an object, whatever it is.
 func (r *Resolver) mayRefer(rt *route, ref gatewayv1.BackendObjectReference, n object.Name, gateway bool) *finding.Finding {
 	switch {
-	case !isService(ref):
+	case !rules.IsService(ref):
 		return finding.New(finding.InvalidKind, "%s is not supported: only Services are", describeKind(ref))
-	case gateway && !r.granted(rt.ref, object.KindService, n):
+	case gateway && !r.granted(rt.Ref, object.KindService, n):
 		return finding.New(finding.RefNotPermitted,
-			"no ReferenceGrant in namespace %s lets %s of namespace %s refer to Service %s", n.Namespace, rt.article(), rt.ref.Namespace, n)
+			"no ReferenceGrant in namespace %s lets %s of namespace %s refer to Service %s", n.Namespace, rt.Article(), rt.Ref.Namespace, n)
 	}
 	return nil
 }
@@ -57,7 +58,7 @@ func (r *Resolver) leadsNowhere(rt *route, ref gatewayv1.BackendObjectReference,
 	for _, sp := range s.ports {
 		if sp.port == k.port {
 			return finding.New(finding.UnsupportedProtocol,
-				"port %d of Service %s speaks %s, %s needs %s", k.port, n, sp.protocol, rt.article(), k.protocol)
+				"port %d of Service %s speaks %s, %s needs %s", k.port, n, sp.protocol, rt.Article(), k.protocol)
 		}
 	}
 	return finding.New(finding.BackendNotFound, "Service %s has no port %d", n, k.port)
@@ -67,9 +68,9 @@ func (r *Resolver) leadsNowhere(rt *route, ref gatewayv1.BackendObjectReference,
 // the empty string means that it can.
 func speaks(rt *route, app model.AppProtocol) string {
 	switch {
-	case rt.http() && app == model.AppOpaque:
+	case rt.HTTP() && app == model.AppOpaque:
 		return "declares an appProtocol that is not plain HTTP"
-	case rt.rank == rankGRPC && (app == model.AppHTTP || app == model.AppWS):
+	case rt.Rank == rules.GRPC && (app == model.AppHTTP || app == model.AppWS):
 		return fmt.Sprintf("declares appProtocol %q: gRPC needs HTTP/2 (kubernetes.io/h2c or grpc)", app)
 	}
 	return ""

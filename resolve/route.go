@@ -11,21 +11,22 @@ import (
 	"sluice.io/sluice/resolve/finding"
 	"sluice.io/sluice/resolve/index"
 	"sluice.io/sluice/resolve/object"
+	"sluice.io/sluice/resolve/rules"
 )
 
 // route is a route of any kind. Its Service parents make it a route of the mesh,
 // its gates one of gateways; each reads it in its own way.
 type route struct {
-	*routeRules
+	*rules.Route
 	parents []parent           // its Service parents, in order; others are not ours
 	gates   []gate             // its Gateway and ListenerSet parents, ours or not
 	strays  []*finding.Finding // parentRefs that are nobody's, as it stands
 
-	compiled *compiled    // for the mesh
-	attached []attachment // one for each parent
+	compiled *rules.Compiled // for the mesh
+	attached []attachment    // one for each parent
 	losses   map[group]map[portKey]loss
 
-	served     *compiled // for gateways
+	served     *rules.Compiled // for gateways
 	admissions []admission
 	domains    map[listenerKey]domains
 	ancestors  index.Set[object.Name] // the gateways that send for it
@@ -57,20 +58,20 @@ type loss struct {
 }
 
 // newRoute sorts a route's parentRefs.
-func newRoute(rules *routeRules) *route {
-	rt := &route{routeRules: rules}
-	for i, p := range rules.parentRefs {
+func newRoute(said *rules.Route) *route {
+	rt := &route{Route: said}
+	for i, p := range said.ParentRefs {
 		if g, ok := rt.gate(i, p); ok {
 			rt.gates = append(rt.gates, g)
 			continue
 		}
-		if ptr.Deref(p.Group, gatewayv1.GroupName) != "" || ptr.Deref(p.Kind, object.KindGateway) != object.KindService || rt.rank == rankTLS {
+		if ptr.Deref(p.Group, gatewayv1.GroupName) != "" || ptr.Deref(p.Kind, object.KindGateway) != object.KindService || rt.Rank == rules.TLS {
 			rt.stray(i, p)
 			continue
 		}
-		g := group{service: object.Referred(rt.ref.Namespace, p.Namespace, p.Name)}
-		if g.service.Namespace != rt.ref.Namespace {
-			g.scope = rt.ref.Namespace
+		g := group{service: object.Referred(rt.Ref.Namespace, p.Namespace, p.Name)}
+		if g.service.Namespace != rt.Ref.Namespace {
+			g.scope = rt.Ref.Namespace
 		}
 		rt.parents = append(rt.parents, parent{
 			ref: i, group: g, port: uint16(ptr.Deref(p.Port, 0)), section: string(ptr.Deref(p.SectionName, "")),
@@ -85,7 +86,7 @@ func (rt *route) gate(i int, p gatewayv1.ParentReference) (gate, bool) {
 	if ptr.Deref(p.Group, gatewayv1.GroupName) != gatewayv1.GroupName || kind != object.KindGateway && kind != object.KindListenerSet {
 		return gate{}, false
 	}
-	n := object.Referred(rt.ref.Namespace, p.Namespace, p.Name)
+	n := object.Referred(rt.Ref.Namespace, p.Namespace, p.Name)
 	return gate{ref: i, parent: n.Ref(kind), port: uint16(ptr.Deref(p.Port, 0)), section: string(ptr.Deref(p.SectionName, ""))}, true
 }
 
@@ -95,7 +96,7 @@ func (rt *route) stray(i int, p gatewayv1.ParentReference) {
 	group, kind := ptr.Deref(p.Group, gatewayv1.GroupName), ptr.Deref(p.Kind, object.KindGateway)
 	f := finding.New(finding.NoMatchingParent, "parentRefs[%d] names the %s %s: Services, Gateways and ListenerSets are served here", i, kind, p.Name)
 	if kind == object.KindService && group == "" {
-		f.Message = fmt.Sprintf("parentRefs[%d] names a Service: %ss attach to Gateways and ListenerSets", i, rt.ref.Kind)
+		f.Message = fmt.Sprintf("parentRefs[%d] names a Service: %ss attach to Gateways and ListenerSets", i, rt.Ref.Kind)
 	} else if kind == object.KindService {
 		f.Reason = finding.InvalidKind
 		f.Message = fmt.Sprintf("parentRefs[%d] names a Service of the group %q, where there is none: write `group: \"\"`", i, group)
@@ -111,7 +112,7 @@ func (u *round) updateRoutes() {
 			rt.compiled = u.compileForMesh(rt)
 		}
 		if len(rt.gates) > 0 {
-			rt.served = rt.compile(u.follow(rt, true))
+			rt.served = rt.Compile(u.follow(rt, true))
 		}
 		u.attach.Add(rt)
 	}
@@ -124,16 +125,17 @@ func (u *round) updateRoutes() {
 			rt.attached = append(rt.attached, u.attachTo(p, rt))
 			u.groups.Add(p.group)
 		}
-		u.report.Add(rt.ref)
+		u.report.Add(rt.Ref)
 	}
 }
 
+// noteHostnames tells of host names that mean nothing, as clients dial addresses.
 const noteHostnames = "spec.hostnames is ignored with Service parents: match the Host header instead"
 
-func (r *Resolver) compileForMesh(rt *route) *compiled {
-	c := rt.compile(r.follow(rt, false))
-	if len(rt.hostnames) > 0 {
-		c.notes = slices.Insert(c.notes, 0, noteHostnames)
+func (r *Resolver) compileForMesh(rt *route) *rules.Compiled {
+	c := rt.Compile(r.follow(rt, false))
+	if len(rt.Hostnames) > 0 {
+		c.Notes = slices.Insert(c.Notes, 0, noteHostnames)
 	}
 	return c
 }

@@ -11,6 +11,7 @@ import (
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve/finding"
 	"sluice.io/sluice/resolve/object"
+	"sluice.io/sluice/resolve/rules"
 )
 
 // The types of conditions that resolve sets.
@@ -119,7 +120,7 @@ func (r *Resolver) lostPlace(w *workload) []*finding.Finding {
 // routeStatus writes a route's status. What is wrong with parentRefs that are not
 // ours stands apart from them: in a cluster they may be another controller's.
 func (r *Resolver) routeStatus(rt *route) *model.Status {
-	st := &model.Status{Origin: rt.obj.Origin}
+	st := &model.Status{Origin: rt.Object.Origin}
 	for i, p := range rt.parents {
 		ps := model.ParentStatus{Parent: p.group.service.Ref(object.KindService), Ref: p.ref, Port: p.port, Section: p.section}
 		ps.Conditions = rt.conditions(p, rt.attached[i])
@@ -145,8 +146,8 @@ func (r *Resolver) routeStatus(rt *route) *model.Status {
 func (r *Resolver) gateConditions(rt *route, a admission) []model.Condition {
 	accepted, conflict := r.admitted(rt, a)
 	cs := []model.Condition{accepted, resolvedRefs(rt.served)}
-	if accepted.Status && len(rt.served.dropped) > 0 {
-		cs = append(cs, finding.Merge("Dropped Rule: ", rt.served.dropped).Condition(conditionPartiallyInvalid, true))
+	if accepted.Status && len(rt.served.Dropped) > 0 {
+		cs = append(cs, finding.Merge("Dropped Rule: ", rt.served.Dropped).Condition(conditionPartiallyInvalid, true))
 	}
 	if conflict != nil {
 		cs = append(cs, conflict.Condition(conditionConflicted, true))
@@ -160,8 +161,8 @@ func (r *Resolver) admitted(rt *route, a admission) (model.Condition, *finding.F
 	if a.refused != nil {
 		return a.refused.Condition(conditionAccepted, false), nil
 	}
-	if rt.served.rejected != nil {
-		return rt.served.rejected.Condition(conditionAccepted, false), nil
+	if rt.served.Rejected != nil {
+		return rt.served.Rejected.Condition(conditionAccepted, false), nil
 	}
 	var conflicts []*finding.Finding
 	outranked := 0
@@ -188,13 +189,13 @@ func (r *Resolver) admitted(rt *route, a admission) (model.Condition, *finding.F
 
 // inForce is the Accepted condition of a route that is accepted, and says whether
 // others leave it nothing.
-func inForce(c *compiled, nothing bool) model.Condition {
+func inForce(c *rules.Compiled, nothing bool) model.Condition {
 	ok := finding.New(finding.Accepted, "the route is in force")
 	if nothing {
 		ok.Message = "the route is valid, but not in force: see Conflicted"
 	}
-	if len(c.notes) > 0 {
-		ok.Message += "; " + strings.Join(c.notes, "; ")
+	if len(c.Notes) > 0 {
+		ok.Message += "; " + strings.Join(c.Notes, "; ")
 	}
 	return ok.Condition(conditionAccepted, true)
 }
@@ -221,8 +222,8 @@ func stranded(ours int, strays []*finding.Finding) []model.Condition {
 func (rt *route) conditions(p parent, at attachment) []model.Condition {
 	accepted, conflict := rt.accepted(p, at)
 	cs := []model.Condition{accepted, resolvedRefs(rt.compiled)}
-	if accepted.Status && len(rt.compiled.dropped) > 0 {
-		cs = append(cs, finding.Merge("Dropped Rule: ", rt.compiled.dropped).Condition(conditionPartiallyInvalid, true))
+	if accepted.Status && len(rt.compiled.Dropped) > 0 {
+		cs = append(cs, finding.Merge("Dropped Rule: ", rt.compiled.Dropped).Condition(conditionPartiallyInvalid, true))
 	}
 	if conflict != nil {
 		cs = append(cs, conflict.Condition(conditionConflicted, true))
@@ -236,8 +237,8 @@ func (rt *route) accepted(p parent, at attachment) (model.Condition, *finding.Fi
 	if at.refused != nil {
 		return at.refused.Condition(conditionAccepted, false), nil
 	}
-	if rt.compiled.rejected != nil {
-		return rt.compiled.rejected.Condition(conditionAccepted, false), nil
+	if rt.compiled.Rejected != nil {
+		return rt.compiled.Rejected.Condition(conditionAccepted, false), nil
 	}
 	conflicts, outranked := rt.conflicts(p, at)
 	if outranked > 0 && outranked == len(at.ports) {
@@ -262,15 +263,15 @@ func (rt *route) conflicts(p parent, at attachment) (fs []*finding.Finding, outr
 		default:
 			outranked++
 			fs = append(fs, finding.New(finding.Conflicted,
-				"%s takes port %d: %s goes before %s", finding.ObjectAt(l.to), k.port, withArticle(l.to.Object.Kind), rt.article()))
+				"%s takes port %d: %s goes before %s", finding.ObjectAt(l.to), k.port, rules.WithArticle(l.to.Object.Kind), rt.Article()))
 		}
 	}
 	return fs, outranked
 }
 
-func resolvedRefs(c *compiled) model.Condition {
-	if len(c.unresolved) > 0 {
-		return finding.Merge("", c.unresolved).Condition(conditionResolvedRefs, false)
+func resolvedRefs(c *rules.Compiled) model.Condition {
+	if len(c.Unresolved) > 0 {
+		return finding.Merge("", c.Unresolved).Condition(conditionResolvedRefs, false)
 	}
 	return finding.New(finding.ResolvedRefs, "all references are resolved").Condition(conditionResolvedRefs, true)
 }

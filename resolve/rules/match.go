@@ -1,4 +1,4 @@
-package resolve
+package rules
 
 import (
 	"strings"
@@ -14,7 +14,7 @@ import (
 // rankedMatch is a match with its precedence.
 type rankedMatch struct {
 	model.HTTPMatch
-	rank rank
+	rank precedence
 }
 
 func httpMatches(in []gatewayv1.HTTPRouteMatch) ([]rankedMatch, *finding.Finding) {

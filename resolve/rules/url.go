@@ -1,4 +1,4 @@
-package resolve
+package rules
 
 import (
 	"cmp"
@@ -92,14 +92,14 @@ func redirects(filters []model.HTTPFilter) bool {
 	return false
 }
 
-// dialled is the port that clients dialled, and whether with TLS.
-type dialled struct {
-	port uint16
-	tls  bool
+// Dialled is the port that clients dialled, and whether with TLS.
+type Dialled struct {
+	Port uint16
+	TLS  bool
 }
 
-func (d dialled) scheme() string {
-	if d.tls {
+func (d Dialled) scheme() string {
+	if d.TLS {
 		return "https"
 	}
 	return "http"
@@ -115,16 +115,16 @@ func usualPort(scheme string) uint16 {
 // locationPort is the port to write into the Location header; zero means none.
 // The usual port of the scheme is not written, unless the request's own Host
 // header would bring another one with it.
-func locationPort(r *model.Redirect, d dialled) uint16 {
+func locationPort(r *model.Redirect, d Dialled) uint16 {
 	usual := usualPort(cmp.Or(r.Scheme, d.scheme()))
 	port := r.Port
 	switch {
 	case port == 0 && r.Scheme != "":
 		port = usual
 	case port == 0:
-		port = d.port
+		port = d.Port
 	}
-	if port == usual && (r.Host != "" || d.port == usualPort(d.scheme())) {
+	if port == usual && (r.Host != "" || d.Port == usualPort(d.scheme())) {
 		return 0
 	}
 	return port
@@ -132,7 +132,7 @@ func locationPort(r *model.Redirect, d dialled) uint16 {
 
 // onPort returns the entries with the ports of their redirects settled for the
 // port that clients dialled. Rules without a redirect are shared between ports.
-func onPort(entries []entry, port dialled) []model.HTTPEntry {
+func onPort(entries []entry, port Dialled) []model.HTTPEntry {
 	out := make([]model.HTTPEntry, len(entries))
 	settled := map[*model.HTTPRule]*model.HTTPRule{}
 	for i := range entries {
@@ -148,7 +148,7 @@ func onPort(entries []entry, port dialled) []model.HTTPEntry {
 	return out
 }
 
-func settleRedirects(rule *model.HTTPRule, port dialled) *model.HTTPRule {
+func settleRedirects(rule *model.HTTPRule, port Dialled) *model.HTTPRule {
 	c := *rule
 	c.Filters = settleFilters(rule.Filters, port)
 	c.Backends = slices.Clone(rule.Backends)
@@ -158,7 +158,7 @@ func settleRedirects(rule *model.HTTPRule, port dialled) *model.HTTPRule {
 	return &c
 }
 
-func settleFilters(filters []model.HTTPFilter, port dialled) []model.HTTPFilter {
+func settleFilters(filters []model.HTTPFilter, port Dialled) []model.HTTPFilter {
 	if !redirects(filters) {
 		return filters
 	}

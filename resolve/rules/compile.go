@@ -1,4 +1,4 @@
-package resolve
+package rules
 
 import (
 	"fmt"
@@ -12,33 +12,35 @@ import (
 	"sluice.io/sluice/resolve/finding"
 )
 
-// compiled is a route as its rules say, apart from where it attaches.
-type compiled struct {
-	// rejected is set when no rule can be used: then nothing attaches.
-	rejected   *finding.Finding
-	dropped    []*finding.Finding // rules that are left out, when others remain
-	unresolved []*finding.Finding // references that lead nowhere, and filters that we lack
-	notes      []string           // what an operator should know, though nothing is wrong
-	entries    []entry            // of an HTTPRoute or GRPCRoute, in order of precedence
-	l4         *model.L4Routing
+// Compiled is a route as its rules say, apart from where it attaches.
+type Compiled struct {
+	// Rejected is set when no rule can be used: then nothing attaches.
+	Rejected   *finding.Finding
+	Dropped    []*finding.Finding // rules that are left out, when others remain
+	Unresolved []*finding.Finding // references that lead nowhere, and filters that we lack
+	Notes      []string           // what an operator should know, though nothing is wrong
+	L4         *model.L4Routing   // of a TLSRoute, TCPRoute or UDPRoute
+
+	entries []entry // of an HTTPRoute or GRPCRoute, in order of precedence
 }
 
-// lookup follows a reference to a port of a service. A finding says why it leads
+// Lookup follows a reference to a port of a service. A finding says why it leads
 // nowhere; the key is then what it would have been.
-type lookup func(gatewayv1.BackendObjectReference) (model.BackendKey, *finding.Finding)
+type Lookup func(gatewayv1.BackendObjectReference) (model.BackendKey, *finding.Finding)
 
-// compile compiles the route's rules.
-func (rt *routeRules) compile(follow lookup) *compiled {
-	c := &compiler{route: rt, follow: follow, out: &compiled{}}
-	rt.read(c)
+// Compile compiles the route's rules; references are followed by a function of the
+// caller's.
+func (rt *Route) Compile(follow Lookup) *Compiled {
+	c := &compiler{route: rt, follow: follow, out: &Compiled{}}
+	rt.compile(c)
 	return c.out
 }
 
 // compiler compiles one route.
 type compiler struct {
-	route  *routeRules
-	follow lookup
-	out    *compiled
+	route  *Route
+	follow Lookup
+	out    *Compiled
 	// origin is the rule being compiled.
 	origin model.Origin
 	// failing is set when a filter of the rule is not supported: the rule must
@@ -48,7 +50,7 @@ type compiler struct {
 
 // begin starts a rule.
 func (c *compiler) begin(i int, ruleName *gatewayv1.SectionName) {
-	c.origin = c.route.obj.RuleOrigin(i, string(ptr.Deref(ruleName, "")))
+	c.origin = c.route.Object.RuleOrigin(i, string(ptr.Deref(ruleName, "")))
 	c.failing = false
 }
 
@@ -68,23 +70,23 @@ func (c *compiler) where() string {
 
 // drop leaves the rule out.
 func (c *compiler) drop(f *finding.Finding) {
-	c.out.dropped = append(c.out.dropped, &finding.Finding{Where: c.where(), Reason: f.Reason, Message: f.Message})
+	c.out.Dropped = append(c.out.Dropped, &finding.Finding{Where: c.where(), Reason: f.Reason, Message: f.Message})
 }
 
 // unresolved notes a reference of the rule that leads nowhere.
 func (c *compiler) unresolved(reason, format string, args ...any) {
-	c.out.unresolved = append(c.out.unresolved, &finding.Finding{Where: c.where(), Reason: reason, Message: fmt.Sprintf(format, args...)})
+	c.out.Unresolved = append(c.out.Unresolved, &finding.Finding{Where: c.where(), Reason: reason, Message: fmt.Sprintf(format, args...)})
 }
 
 // note tells the operator something about the rule.
 func (c *compiler) note(format string, args ...any) {
-	c.out.notes = append(c.out.notes, c.where()+": "+fmt.Sprintf(format, args...))
+	c.out.Notes = append(c.out.Notes, c.where()+": "+fmt.Sprintf(format, args...))
 }
 
 // finish decides whether the route is usable, given the number of its rules.
 func (c *compiler) finish(rules int) {
-	if rules > 0 && len(c.out.dropped) == rules {
-		c.out.rejected, c.out.dropped = finding.Merge("", c.out.dropped), nil
+	if rules > 0 && len(c.out.Dropped) == rules {
+		c.out.Rejected, c.out.Dropped = finding.Merge("", c.out.Dropped), nil
 	}
 }
 

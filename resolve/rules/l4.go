@@ -1,4 +1,4 @@
-package resolve
+package rules
 
 import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -13,39 +13,39 @@ type l4Rule struct {
 	refs []gatewayv1.BackendRef
 }
 
-func (rt *routeRules) readTLS(o *gatewayv1.TLSRoute) {
+func (rt *Route) readTLS(o *gatewayv1.TLSRoute) {
 	rules := make([]l4Rule, len(o.Spec.Rules))
 	for i, r := range o.Spec.Rules {
 		rules[i] = l4Rule{r.Name, r.BackendRefs}
 	}
 	rt.named(o.Spec.Hostnames)
-	rt.readL4(rankTLS, o.Spec.ParentRefs, rules)
+	rt.readL4(TLS, o.Spec.ParentRefs, rules)
 }
 
-func (rt *routeRules) readTCP(o *gatewayv1.TCPRoute) {
+func (rt *Route) readTCP(o *gatewayv1.TCPRoute) {
 	rules := make([]l4Rule, len(o.Spec.Rules))
 	for i, r := range o.Spec.Rules {
 		rules[i] = l4Rule{r.Name, r.BackendRefs}
 	}
-	rt.readL4(rankTCP, o.Spec.ParentRefs, rules)
+	rt.readL4(TCP, o.Spec.ParentRefs, rules)
 }
 
-func (rt *routeRules) readUDP(o *gatewayv1.UDPRoute) {
+func (rt *Route) readUDP(o *gatewayv1.UDPRoute) {
 	rules := make([]l4Rule, len(o.Spec.Rules))
 	for i, r := range o.Spec.Rules {
 		rules[i] = l4Rule{r.Name, r.BackendRefs}
 	}
-	rt.readL4(rankUDP, o.Spec.ParentRefs, rules)
+	rt.readL4(UDP, o.Spec.ParentRefs, rules)
 }
 
-func (rt *routeRules) readL4(rank routeRank, parents []gatewayv1.ParentReference, rules []l4Rule) {
-	rt.rank, rt.parentRefs = rank, parents
+func (rt *Route) readL4(rank Rank, parents []gatewayv1.ParentReference, rules []l4Rule) {
+	rt.Rank, rt.ParentRefs = rank, parents
 	for _, rule := range rules {
 		for _, b := range rule.refs {
 			rt.use(b.BackendObjectReference)
 		}
 	}
-	rt.read = func(c *compiler) { c.l4Route(rules) }
+	rt.compile = func(c *compiler) { c.l4Route(rules) }
 }
 
 // l4Route compiles the first rule: nothing tells connections apart, so a second
@@ -54,7 +54,7 @@ func (c *compiler) l4Route(rules []l4Rule) {
 	for i, rule := range rules {
 		c.begin(i, rule.name)
 		if i > 0 {
-			c.drop(finding.Unsupported("only the first rule of a %s can take connections", c.route.ref.Kind))
+			c.drop(finding.Unsupported("only the first rule of a %s can take connections", c.route.Ref.Kind))
 			continue
 		}
 		l4 := &model.L4Routing{Origin: c.origin}
@@ -65,9 +65,9 @@ func (c *compiler) l4Route(rules []l4Rule) {
 			c.note("there are no backendRefs: connections are refused")
 			l4.Backends = []model.WeightedBackend{{Weight: 1, Invalid: finding.BackendNotFound}}
 		}
-		c.out.l4 = l4
+		c.out.L4 = l4
 	}
-	if c.out.l4 == nil {
-		c.out.rejected = finding.Unsupported("%s needs a rule", c.route.article())
+	if c.out.L4 == nil {
+		c.out.Rejected = finding.Unsupported("%s needs a rule", c.route.Article())
 	}
 }

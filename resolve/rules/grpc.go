@@ -1,4 +1,4 @@
-package resolve
+package rules
 
 import (
 	"regexp"
@@ -11,8 +11,8 @@ import (
 	"sluice.io/sluice/resolve/finding"
 )
 
-func (rt *routeRules) readGRPC(o *gatewayv1.GRPCRoute) {
-	rt.rank, rt.parentRefs = rankGRPC, o.Spec.ParentRefs
+func (rt *Route) readGRPC(o *gatewayv1.GRPCRoute) {
+	rt.Rank, rt.ParentRefs = GRPC, o.Spec.ParentRefs
 	rt.named(o.Spec.Hostnames)
 	for _, rule := range o.Spec.Rules {
 		rt.useFilters(asHTTPFilters(rule.Filters))
@@ -21,12 +21,12 @@ func (rt *routeRules) readGRPC(o *gatewayv1.GRPCRoute) {
 			rt.useFilters(asHTTPFilters(b.Filters))
 		}
 	}
-	rt.read = func(c *compiler) { c.grpcRoute(o) }
+	rt.compile = func(c *compiler) { c.grpcRoute(o) }
 }
 
 func (c *compiler) grpcRoute(o *gatewayv1.GRPCRoute) {
 	if len(o.Spec.Rules) == 0 {
-		c.out.notes = append(c.out.notes, "the route has no rules: every call is answered with UNIMPLEMENTED")
+		c.out.Notes = append(c.out.Notes, "the route has no rules: every call is answered with UNIMPLEMENTED")
 	}
 	for i := range o.Spec.Rules {
 		c.begin(i, o.Spec.Rules[i].Name)

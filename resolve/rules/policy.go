@@ -1,4 +1,4 @@
-package resolve
+package rules
 
 import (
 	"fmt"
@@ -113,7 +113,7 @@ func (c *compiler) sessionName() string {
 		rule = fmt.Sprint(c.origin.Rule)
 	}
 	h := fnv.New64a()
-	_, _ = fmt.Fprintf(h, "%s\n%s", c.route.ref, rule)
+	_, _ = fmt.Fprintf(h, "%s\n%s", c.route.Ref, rule)
 	return fmt.Sprintf("sluice-session-%x", h.Sum64())
 }
 

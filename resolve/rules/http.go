@@ -1,4 +1,4 @@
-package resolve
+package rules
 
 import (
 	"slices"
@@ -9,8 +9,8 @@ import (
 	"sluice.io/sluice/resolve/finding"
 )
 
-func (rt *routeRules) readHTTP(o *gatewayv1.HTTPRoute) {
-	rt.rank, rt.parentRefs = rankHTTP, o.Spec.ParentRefs
+func (rt *Route) readHTTP(o *gatewayv1.HTTPRoute) {
+	rt.Rank, rt.ParentRefs = HTTP, o.Spec.ParentRefs
 	rt.named(o.Spec.Hostnames)
 	for _, rule := range o.Spec.Rules {
 		rt.useFilters(rule.Filters)
@@ -19,10 +19,10 @@ func (rt *routeRules) readHTTP(o *gatewayv1.HTTPRoute) {
 			rt.useFilters(b.Filters)
 		}
 	}
-	rt.read = func(c *compiler) { c.httpRoute(o) }
+	rt.compile = func(c *compiler) { c.httpRoute(o) }
 }
 
-func (rt *routeRules) useFilters(filters []gatewayv1.HTTPRouteFilter) {
+func (rt *Route) useFilters(filters []gatewayv1.HTTPRouteFilter) {
 	for _, f := range filters {
 		if f.RequestMirror != nil {
 			rt.use(f.RequestMirror.BackendRef)

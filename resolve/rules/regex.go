@@ -1,4 +1,4 @@
-package resolve
+package rules
 
 import (
 	"regexp/syntax"

@@ -1,4 +1,4 @@
-package resolve
+package rules
 
 import (
 	"cmp"
@@ -9,9 +9,9 @@ import (
 	"sluice.io/sluice/resolve/object"
 )
 
-// rank is what the Gateway API counts to order matches, the most important
-// first. The greater rank takes a request.
-type rank [5]int
+// precedence is what the Gateway API counts to order matches, the most important
+// first. The greater one takes a request.
+type precedence [5]int
 
 // Paths in order of precedence. Where regular expressions stand is left to us:
 // between exact paths and prefixes.
@@ -24,8 +24,8 @@ const (
 
 // httpRank counts as HTTPRouteRule.matches says: exact path, longest prefix,
 // method, number of headers, number of query parameters.
-func httpRank(m model.HTTPMatch) rank {
-	var r rank
+func httpRank(m model.HTTPMatch) precedence {
+	var r precedence
 	if m.Path != nil {
 		switch m.Path.Kind {
 		case model.MatchExact:
@@ -46,9 +46,9 @@ func httpRank(m model.HTTPMatch) rank {
 // grpcRank counts as GRPCRouteRule.matches says: characters of the service,
 // characters of the method, number of headers. Regular expressions come after
 // all exact names.
-func grpcRank(service, method string, regex bool, headers int) rank {
+func grpcRank(service, method string, regex bool, headers int) precedence {
 	const exact = 1 << 16 // longer than any name may be
-	r := rank{len(service), len(method), headers}
+	r := precedence{len(service), len(method), headers}
 	if !regex && service != "" {
 		r[0] += exact
 	}
@@ -61,8 +61,8 @@ func grpcRank(service, method string, regex bool, headers int) rank {
 // entry is one match of one rule with all that orders it among others.
 type entry struct {
 	model.HTTPEntry
-	host        string // the route's own host name, see [share]
-	rank        rank
+	host        string // the route's own host name, see [Share]
+	rank        precedence
 	route       object.Seniority
 	rule, match int
 	redirects   bool // somewhere in the rule, or its backends
@@ -85,17 +85,17 @@ func sortEntries(es []entry) {
 	slices.SortFunc(es, func(a, b entry) int { return a.compare(&b) })
 }
 
-// share is what a route has of the requests to a port or to a domain of it: host
-// is the route's own host name by which it does, where host names tell requests
+// Share is what a route has of the requests to a port or to a domain of it: Host
+// is the route's own host name by which it has it, where host names tell requests
 // apart.
-type share struct {
-	*compiled
-	host string
+type Share struct {
+	*Compiled
+	Host string
 }
 
-// mergeShares returns the entries of several routes in order of precedence, for the
+// Merge returns the entries of several routes in order of precedence, for the
 // port that clients dialled.
-func mergeShares(shares []share, port dialled) []model.HTTPEntry {
+func Merge(shares []Share, port Dialled) []model.HTTPEntry {
 	if len(shares) == 1 {
 		return onPort(shares[0].entries, port)
 	}
@@ -106,7 +106,7 @@ func mergeShares(shares []share, port dialled) []model.HTTPEntry {
 	all := make([]entry, 0, n)
 	for _, s := range shares {
 		for _, e := range s.entries {
-			e.host = s.host
+			e.host = s.Host
 			all = append(all, e)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"golang.org/x/tools/txtar"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"sluice.io/sluice/test/cluster/build"
@@ -145,8 +146,31 @@ func render(t *testing.T, name string, flags []string) string {
 		t.Fatalf("%v\n%s", err, errOut)
 	case name == "objects":
 		return objects(t, out)
+	case name == "security":
+		return security(t, out)
 	}
 	return strings.TrimPrefix(out, "---\n")
+}
+
+// security lists the security context of each container.
+func security(t *testing.T, stream string) string {
+	var b strings.Builder
+	for doc := range strings.SplitSeq(stream, "\n---\n") {
+		var o struct {
+			Spec struct{ Template corev1.PodTemplateSpec }
+		}
+		if err := yaml.Unmarshal([]byte(doc), &o); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range o.Spec.Template.Spec.Containers {
+			text, err := yaml.Marshal(map[string]any{c.Name: c.SecurityContext})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.Write(text)
+		}
+	}
+	return b.String()
 }
 
 // objects lists what there is in a stream of YAML.

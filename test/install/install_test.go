@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -45,13 +47,42 @@ func TestLife(t *testing.T) {
 
 // installs: the chart says what is missing; then it installs, and all is ready.
 func (w *world) installs(t *testing.T) {
-	if err := w.release.Install(w.ctx); err == nil || !strings.Contains(err.Error(), "has not got the Gateway API") {
-		t.Fatalf("without the Gateway API: %v", err)
-	}
+	w.installRefused(t, "has not got the Gateway API")
 	w.must(t, w.cluster.InstallGatewayAPI(w.ctx, "experimental"))
-	w.must(t, w.release.Install(w.ctx))
+	w.podSecurity(t)
 	w.must(t, w.release.Ready(w.ctx, patience))
 	w.must(t, w.release.Pool(w.ctx))
+}
+
+// podSecurity: the cluster enforces the level restricted, unless a namespace says
+// otherwise. The controller is such a pod; agents and Envoys are not, and start as
+// soon as their namespace is labelled.
+func (w *world) podSecurity(t *testing.T) {
+	const label = "pod-security.kubernetes.io/enforce"
+	w.kubectl(t, "", "create", "namespace", install.Namespace)
+	w.kubectl(t, "", "label", "namespace", install.Namespace, label+"=baseline")
+	w.installRefused(t, "enforces the Pod Security level baseline")
+	w.kubectl(t, "", "label", "namespace", install.Namespace, label+"-")
+	w.must(t, w.release.Install(w.ctx))
+	w.kubectl(t, "", "-n", install.Namespace, "rollout", "status", "deployment/sluice-controller", "--timeout", patience.String())
+	for _, set := range []string{"sluice-agent", "sluice-envoy"} {
+		eventually(t, set+" to be refused", func() error {
+			out, err := w.cluster.Kubectl(w.ctx, "-n", install.Namespace, "events", "--for", "daemonset/"+set)
+			if err == nil && !strings.Contains(out, `violates PodSecurity "restricted:latest"`) {
+				err = fmt.Errorf("its events are\n%s", out)
+			}
+			return err
+		})
+	}
+	w.kubectl(t, "", "label", "namespace", install.Namespace, label+"=privileged")
+}
+
+// installRefused checks that the chart can't be installed, and that it says why.
+func (w *world) installRefused(t *testing.T, why string) {
+	t.Helper()
+	if err := w.release.Install(w.ctx); err == nil || !strings.Contains(err.Error(), why) {
+		t.Fatalf("installed: %v, want an error with %q", err, why)
+	}
 }
 
 // leastPrivilege looks at what runs, not at the chart: no container is privileged,
@@ -242,6 +273,7 @@ func newWorld(t *testing.T) *world {
 	ctx := t.Context()
 	c, err := cluster.Create(ctx, cluster.Config{
 		Name: "slci", Ranges: cluster.RangesOf(29), Images: []string{"echo-basic"}, Progress: lines{t},
+		Args: map[string][]string{"apiserver": {"--admission-control-config-file=" + hardened(t)}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -256,4 +288,23 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	return &world{ctx: ctx, cluster: c, release: r}
+}
+
+// hardened is the path of a configuration of the API server in which namespaces
+// are for restricted pods, unless their labels say otherwise.
+func hardened(t *testing.T) string {
+	path := filepath.Join(t.TempDir(), "admission.yaml")
+	err := os.WriteFile(path, []byte(`apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+- name: PodSecurity
+  configuration:
+    apiVersion: pod-security.admission.config.k8s.io/v1
+    kind: PodSecurityConfiguration
+    defaults: {enforce: restricted}
+`), 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -256,6 +256,8 @@ spec:
         - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
         - {name: NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
         readinessProbe: {httpGet: {path: /, port: 3000}, periodSeconds: 1}
+        securityContext:
+          {runAsNonRoot: true, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}
 ---
 apiVersion: v1
 kind: Service

@@ -8,6 +8,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/resolve/finding"
+	"sluice.io/sluice/resolve/object"
 )
 
 // readReach settles the addresses of a gateway: those that its controller wrote
@@ -39,12 +40,9 @@ func (u *round) readReach(f *frame) {
 
 // add adds an address; one that is none is told of when it was asked for.
 func (r *reach) add(text string, asked bool) {
-	a, err := netip.ParseAddr(text)
-	if err == nil && a.Zone() == "" && usableVIP(a.Unmap()) {
-		r.addresses = append(r.addresses, a.Unmap())
-		return
-	}
-	if asked && r.unusable == nil {
+	if a, ok := object.Address(text); ok {
+		r.addresses = append(r.addresses, a)
+	} else if asked && r.unusable == nil {
 		r.unusable = notUsable("%q is not a unicast IP address", text)
 	}
 }

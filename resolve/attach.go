@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/backend"
 	"sluice.io/sluice/resolve/finding"
 )
 
@@ -16,24 +17,24 @@ func (r *Resolver) attachTo(p parent, rt *route) attachment {
 		return refuse(finding.NoMatchingParent, "Service %s does not exist", p.group.service)
 	}
 	switch {
-	case s.kind == headlessService:
+	case s.Kind == backend.Headless:
 		return refuse(finding.NoMatchingParent, "Service %s is headless: clients dial its endpoints, so there is nothing to attach to; give it a cluster address", s.Name)
-	case s.kind == externalService:
+	case s.Kind == backend.External:
 		return refuse(finding.NoMatchingParent, "Service %s is of type ExternalName: routes attach to Services with a cluster address only", s.Name)
 	case len(s.vips) == 0:
 		return refuse(finding.NoMatchingParent, "Service %s has no cluster address that clients could dial", s.Name)
 	}
 	var a attachment
 	var unfit []string
-	for _, sp := range s.ports {
+	for _, sp := range s.Ports {
 		switch {
-		case p.port != 0 && p.port != sp.port, p.section != "" && p.section != sp.name:
-		case sp.protocol != rt.Protocol():
-			unfit = append(unfit, fmt.Sprintf("%d/%s", sp.port, sp.protocol))
-		case rt.HTTP() && sp.app == model.AppOpaque && p.port == 0 && p.section == "":
-			unfit = append(unfit, fmt.Sprintf("%d (its appProtocol is not HTTP; name the port in the parentRef to attach all the same)", sp.port))
+		case p.port != 0 && p.port != sp.Port, p.section != "" && p.section != sp.Name:
+		case sp.Protocol != rt.Protocol():
+			unfit = append(unfit, fmt.Sprintf("%d/%s", sp.Port, sp.Protocol))
+		case rt.HTTP() && sp.App == model.AppOpaque && p.port == 0 && p.section == "":
+			unfit = append(unfit, fmt.Sprintf("%d (its appProtocol is not HTTP; name the port in the parentRef to attach all the same)", sp.Port))
 		default:
-			a.ports = append(a.ports, sp.portKey)
+			a.ports = append(a.ports, sp.PortKey)
 		}
 	}
 	switch {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/backend"
 	"sluice.io/sluice/resolve/rules"
 )
 
@@ -18,8 +19,8 @@ func (u *round) updateFrontends() {
 		byPort := u.routesByPort(g)
 		var keys []model.FrontendKey
 		if s != nil && len(s.vips) > 0 {
-			for _, p := range s.ports {
-				f := makeFrontend(g, s, p, byPort[p.portKey])
+			for _, p := range s.Ports {
+				f := makeFrontend(g, s, p, byPort[p.PortKey])
 				if f == nil {
 					continue
 				}
@@ -43,14 +44,22 @@ func (u *round) updateFrontends() {
 	}
 }
 
+// frontend is the key of a port's frontend.
+func (g group) frontend(p backend.PortKey) model.FrontendKey {
+	return model.FrontendKey{
+		Namespace: g.service.Namespace, Name: g.service.Name,
+		Port: p.Port, Protocol: p.Protocol, ClientNamespace: g.scope,
+	}
+}
+
 // routesByPort lists the usable routes of a group for each port, the one that
 // takes precedence as a whole first: by kind, then by seniority.
-func (u *round) routesByPort(g group) map[portKey][]*route {
+func (u *round) routesByPort(g group) map[backend.PortKey][]*route {
 	bound := u.boundTo[g]
 	if len(bound) == 0 {
 		return nil
 	}
-	byPort := map[portKey][]*route{}
+	byPort := map[backend.PortKey][]*route{}
 	for rt := range bound {
 		if rt.compiled.Rejected != nil {
 			continue
@@ -95,27 +104,27 @@ func winners(rts []*route) []*route {
 }
 
 // makeFrontend makes one frontend, or nil where a scope has nothing to say.
-func makeFrontend(g group, s *service, p servicePort, rts []*route) *model.Frontend {
+func makeFrontend(g group, s *service, p backend.Port, rts []*route) *model.Frontend {
 	rts = winners(rts)
 	if len(rts) == 0 && g.scope != "" {
 		return nil
 	}
 	f := &model.Frontend{
-		Key: p.frontend(g), PortName: p.name, VIPs: s.vips, AppProtocol: p.app,
-		Affinity: s.affinity, Why: why(g, p, rts), Origin: s.origin,
+		Key: g.frontend(p.PortKey), PortName: p.Name, VIPs: s.vips, AppProtocol: p.App,
+		Affinity: s.Affinity, Why: why(g, p, rts), Origin: s.Origin,
 	}
 	switch {
 	case len(rts) == 0:
 		f.L4 = &model.L4Routing{
-			Backends: []model.WeightedBackend{{Backend: p.backend(g.service), Weight: 1}},
-			Origin:   s.origin,
+			Backends: []model.WeightedBackend{{Backend: p.Backend(g.service), Weight: 1}},
+			Origin:   s.Origin,
 		}
 	case rts[0].HTTP():
 		shares := make([]rules.Share, len(rts))
 		for i, rt := range rts {
 			shares[i].Compiled = rt.compiled
 		}
-		f.HTTP = &model.HTTPRouting{GRPC: rts[0].Rank == rules.GRPC, Entries: rules.Merge(shares, rules.Dialled{Port: p.port})}
+		f.HTTP = &model.HTTPRouting{GRPC: rts[0].Rank == rules.GRPC, Entries: rules.Merge(shares, rules.Dialled{Port: p.Port})}
 	default:
 		f.L4 = rts[0].compiled.L4
 	}
@@ -123,9 +132,9 @@ func makeFrontend(g group, s *service, p servicePort, rts []*route) *model.Front
 }
 
 // why says in one sentence who handles a frontend, for explain.
-func why(g group, p servicePort, rts []*route) string {
+func why(g group, p backend.Port, rts []*route) string {
 	if len(rts) == 0 {
-		return fmt.Sprintf("no route attaches to port %d, so the kernel balances connections over the Service's own endpoints", p.port)
+		return fmt.Sprintf("no route attaches to port %d, so the kernel balances connections over the Service's own endpoints", p.Port)
 	}
 	names := make([]string, 0, 3)
 	for _, rt := range rts[:min(3, len(rts))] {
@@ -138,7 +147,7 @@ func why(g group, p servicePort, rts []*route) string {
 	if len(names) > 1 {
 		verb = "attach"
 	}
-	s := fmt.Sprintf("%s %s to port %d", strings.Join(names, ", "), verb, p.port)
+	s := fmt.Sprintf("%s %s to port %d", strings.Join(names, ", "), verb, p.Port)
 	if g.scope != "" {
 		s += fmt.Sprintf(" for clients in namespace %s", g.scope)
 	}
@@ -150,13 +159,13 @@ func why(g group, p servicePort, rts []*route) string {
 
 // settleLosses notes which routes of a group lost which ports to others, and
 // has their statuses written when that changed.
-func (u *round) settleLosses(g group, byPort map[portKey][]*route) {
-	lost := map[*route]map[portKey]loss{}
+func (u *round) settleLosses(g group, byPort map[backend.PortKey][]*route) {
+	lost := map[*route]map[backend.PortKey]loss{}
 	for k, rts := range byPort {
 		won := winners(rts)
 		for _, rt := range rts[len(won):] {
 			if lost[rt] == nil {
-				lost[rt] = map[portKey]loss{}
+				lost[rt] = map[backend.PortKey]loss{}
 			}
 			lost[rt][k] = loss{to: won[0].Object.Origin, older: rt.Rank == won[0].Rank}
 		}
@@ -167,7 +176,7 @@ func (u *round) settleLosses(g group, byPort map[portKey][]*route) {
 			continue
 		}
 		if rt.losses == nil {
-			rt.losses = map[group]map[portKey]loss{}
+			rt.losses = map[group]map[backend.PortKey]loss{}
 		}
 		rt.losses[g] = now
 		u.report.Add(rt.Ref)

@@ -6,6 +6,7 @@ import (
 
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/backend"
 	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/resolve/rules"
 	"sluice.io/sluice/source"
@@ -47,7 +48,7 @@ func (u *round) ingestService(n object.Name, obj *source.Object) {
 	u.touch(n)
 	u.report.Add(n.Ref(object.KindService))
 	if old := u.services[n]; old != nil {
-		for _, a := range old.wanted {
+		for _, a := range old.Addresses {
 			u.claimants.Remove(a, n)
 			u.addresses.Add(a)
 		}
@@ -58,9 +59,9 @@ func (u *round) ingestService(n object.Name, obj *source.Object) {
 	if !ok {
 		return
 	}
-	s := parseService(svc, obj)
+	s := &service{Service: backend.ReadService(svc, obj)}
 	u.services[n] = s
-	for _, a := range s.wanted {
+	for _, a := range s.Addresses {
 		u.claimants.Add(a, n)
 		u.addresses.Add(a)
 	}
@@ -70,17 +71,17 @@ func (u *round) ingestService(n object.Name, obj *source.Object) {
 // balance enters a Service that stands before a Gateway, or takes it out.
 func (u *round) balance(s *service, in bool) {
 	switch {
-	case s.gateway == object.Name{}:
+	case s.Gateway == object.Name{}:
 		return
 	case in:
-		u.balancers.Add(s.gateway, s.Name)
+		u.balancers.Add(s.Gateway, s.Name)
 	default:
-		u.balancers.Remove(s.gateway, s.Name)
+		u.balancers.Remove(s.Gateway, s.Name)
 	}
-	u.portsTouched.Add(s.gateway)
-	u.claimsTouched.Add(s.gateway)
-	u.report.Add(s.gateway.Ref(object.KindGateway))
-	for n := range u.setsOf[s.gateway] {
+	u.portsTouched.Add(s.Gateway)
+	u.claimsTouched.Add(s.Gateway)
+	u.report.Add(s.Gateway.Ref(object.KindGateway))
+	for n := range u.setsOf[s.Gateway] {
 		u.report.Add(n.Ref(object.KindListenerSet))
 	}
 }
@@ -88,18 +89,18 @@ func (u *round) balance(s *service, in bool) {
 func (u *round) ingestSlice(n object.Name, obj *source.Object) {
 	u.report.Add(n.Ref(object.KindEndpointSlice))
 	if old := u.slices[n]; old != nil {
-		u.slicesOf.Remove(old.service, n)
-		u.endpoints.Add(old.service)
+		u.slicesOf.Remove(old.Service, n)
+		u.endpoints.Add(old.Service)
 		delete(u.slices, n)
 	}
 	es, ok := object.As[*discoveryv1.EndpointSlice](obj)
 	if !ok {
 		return
 	}
-	s := parseSlice(es, obj)
+	s := backend.ReadSlice(es, obj)
 	u.slices[n] = s
-	u.slicesOf.Add(s.service, n)
-	u.endpoints.Add(s.service)
+	u.slicesOf.Add(s.Service, n)
+	u.endpoints.Add(s.Service)
 }
 
 func (u *round) ingestWorkload(n object.Name, obj *source.Object) {

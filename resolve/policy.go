@@ -8,6 +8,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/backend"
 	"sluice.io/sluice/resolve/finding"
 	"sluice.io/sluice/resolve/index"
 	"sluice.io/sluice/resolve/object"
@@ -165,12 +166,12 @@ func (r *Resolver) winner(t policyTarget) *policy {
 
 // encryption returns how gateways speak to a service's port: as the policy for the
 // port says, else as the one for the whole service; nil for in the clear.
-func (r *Resolver) encryption(service object.Name, p servicePort) *model.BackendTLS {
-	if len(r.policiesOf[service]) == 0 || p.protocol != model.TCP {
+func (r *Resolver) encryption(service object.Name, p backend.Port) *model.BackendTLS {
+	if len(r.policiesOf[service]) == 0 || p.Protocol != model.TCP {
 		return nil
 	}
-	won := r.winner(policyTarget{service, p.name})
-	if won == nil || p.name == "" {
+	won := r.winner(policyTarget{service, p.Name})
+	if won == nil || p.Name == "" {
 		won = r.winner(policyTarget{service, ""})
 	}
 	if won == nil {

@@ -7,6 +7,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/backend"
 	"sluice.io/sluice/resolve/finding"
 	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/resolve/rules"
@@ -18,11 +19,11 @@ import (
 func (r *Resolver) follow(rt *route, gateway bool) rules.Lookup {
 	return func(ref gatewayv1.BackendObjectReference) (model.BackendKey, *finding.Finding) {
 		n := rt.Target(ref)
-		k := portKey{uint16(ptr.Deref(ref.Port, 0)), rt.Protocol()}
+		k := backend.PortKey{Port: uint16(ptr.Deref(ref.Port, 0)), Protocol: rt.Protocol()}
 		if f := r.mayRefer(rt, ref, n, gateway); f != nil {
-			return k.backend(n), f
+			return k.Backend(n), f
 		}
-		return k.backend(n), r.leadsNowhere(rt, ref, n, k, gateway)
+		return k.Backend(n), r.leadsNowhere(rt, ref, n, k, gateway)
 	}
 }
 
@@ -39,29 +40,29 @@ func (r *Resolver) mayRefer(rt *route, ref gatewayv1.BackendObjectReference, n o
 }
 
 // leadsNowhere says why a route cannot send to a port of a service.
-func (r *Resolver) leadsNowhere(rt *route, ref gatewayv1.BackendObjectReference, n object.Name, k portKey, gateway bool) *finding.Finding {
+func (r *Resolver) leadsNowhere(rt *route, ref gatewayv1.BackendObjectReference, n object.Name, k backend.PortKey, gateway bool) *finding.Finding {
 	s := r.services[n]
 	switch {
 	case s == nil:
 		return finding.New(finding.BackendNotFound, "Service %s does not exist", n)
-	case s.kind == externalService:
+	case s.Kind == backend.External:
 		return finding.New(finding.InvalidKind, "Service %s is of type ExternalName, which is not supported", n)
 	case ref.Port == nil:
 		return finding.New(finding.BackendNotFound, "no port is given for Service %s", n)
 	}
-	if sp := s.port(k); sp != nil {
-		if why := speaks(rt, sp.app); why != "" && !(gateway && sp.encrypted) {
-			return finding.New(finding.UnsupportedProtocol, "port %d of Service %s %s", k.port, n, why)
+	if sp := s.Port(k); sp != nil {
+		if why := speaks(rt, sp.App); why != "" && !(gateway && s.encrypted.Has(k)) {
+			return finding.New(finding.UnsupportedProtocol, "port %d of Service %s %s", k.Port, n, why)
 		}
 		return nil
 	}
-	for _, sp := range s.ports {
-		if sp.port == k.port {
+	for _, sp := range s.Ports {
+		if sp.Port == k.Port {
 			return finding.New(finding.UnsupportedProtocol,
-				"port %d of Service %s speaks %s, %s needs %s", k.port, n, sp.protocol, rt.Article(), k.protocol)
+				"port %d of Service %s speaks %s, %s needs %s", k.Port, n, sp.Protocol, rt.Article(), k.Protocol)
 		}
 	}
-	return finding.New(finding.BackendNotFound, "Service %s has no port %d", n, k.port)
+	return finding.New(finding.BackendNotFound, "Service %s has no port %d", n, k.Port)
 }
 
 // speaks says why a route cannot send to a port of the application protocol;

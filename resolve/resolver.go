@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/backend"
 	"sluice.io/sluice/resolve/index"
 	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/source"
@@ -13,7 +14,7 @@ import (
 // It is not safe for concurrent use.
 type Resolver struct {
 	services  map[object.Name]*service
-	slices    map[object.Name]*slice
+	slices    map[object.Name]*backend.Slice
 	routes    map[model.ObjectRef]*route
 	workloads map[object.Name]*workload
 
@@ -90,7 +91,7 @@ type group struct {
 func New() *Resolver {
 	return &Resolver{
 		services:      map[object.Name]*service{},
-		slices:        map[object.Name]*slice{},
+		slices:        map[object.Name]*backend.Slice{},
 		routes:        map[model.ObjectRef]*route{},
 		workloads:     map[object.Name]*workload{},
 		slicesOf:      index.Of[object.Name, object.Name]{},

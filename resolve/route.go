@@ -8,6 +8,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/backend"
 	"sluice.io/sluice/resolve/finding"
 	"sluice.io/sluice/resolve/index"
 	"sluice.io/sluice/resolve/object"
@@ -24,7 +25,7 @@ type route struct {
 
 	compiled *rules.Compiled // for the mesh
 	attached []attachment    // one for each parent
-	losses   map[group]map[portKey]loss
+	losses   map[group]map[backend.PortKey]loss
 
 	served     *rules.Compiled // for gateways
 	admissions []admission
@@ -45,7 +46,7 @@ type parent struct {
 
 // attachment is what a parentRef came to: the ports, or why there are none.
 type attachment struct {
-	ports   []portKey
+	ports   []backend.PortKey
 	refused *finding.Finding
 }
 

@@ -1,154 +1,26 @@
 package resolve
 
 import (
-	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/backend"
 	"sluice.io/sluice/resolve/finding"
 	"sluice.io/sluice/resolve/object"
-	"sluice.io/sluice/source"
 )
 
-// slice is an EndpointSlice as far as the mesh cares.
-type slice struct {
-	name      object.Name
-	service   object.Name
-	ports     []slicePort
-	endpoints []sliceEndpoint
-	origin    model.Origin
-	problems  []*finding.Finding
-}
-
-// slicePort is one port that all endpoints of a slice serve.
-type slicePort struct {
-	name     string
-	protocol model.Protocol
-	port     uint16
-}
-
-// sliceEndpoint is one address of a slice.
-type sliceEndpoint struct {
-	addr   netip.Addr
-	ready  bool
-	usable bool // serving, though not ready (terminating)
-	zone   string
-	node   string
-	target model.ObjectRef
-}
-
-func parseSlice(es *discoveryv1.EndpointSlice, obj *source.Object) *slice {
-	s := &slice{
-		name:    object.Name{Namespace: es.Namespace, Name: es.Name},
-		service: object.Name{Namespace: es.Namespace, Name: es.Labels[discoveryv1.LabelServiceName]},
-		origin:  obj.Origin,
-	}
-	if s.service.Name == "" {
-		s.problem(finding.NoService, "the label %s is missing: it names the Service that these endpoints serve", discoveryv1.LabelServiceName)
-		return s
-	}
-	if es.AddressType == discoveryv1.AddressTypeFQDN {
-		s.problem(finding.UnsupportedAddressType, "addressType FQDN is ignored: list IPv4 or IPv6 addresses")
-		return s
-	}
-	for _, p := range es.Ports {
-		s.addPort(p)
-	}
-	for _, e := range es.Endpoints {
-		s.addEndpoint(es.AddressType, e)
-	}
-	return s
-}
-
-func (s *slice) addPort(p discoveryv1.EndpointPort) {
-	sp := slicePort{protocol: model.TCP}
-	if p.Name != nil {
-		sp.name = *p.Name
-	}
-	if p.Protocol != nil {
-		switch *p.Protocol {
-		case corev1.ProtocolTCP:
-		case corev1.ProtocolUDP:
-			sp.protocol = model.UDP
-		default:
-			return
-		}
-	}
-	if p.Port == nil || *p.Port < 1 || *p.Port > 65535 {
-		s.problem(finding.InvalidPort, "port %q has no number between 1 and 65535: it is ignored", sp.name)
-		return
-	}
-	sp.port = uint16(*p.Port)
-	s.ports = append(s.ports, sp)
-}
-
-func (s *slice) addEndpoint(family discoveryv1.AddressType, e discoveryv1.Endpoint) {
-	c := e.Conditions
-	ready := c.Ready == nil || *c.Ready
-	serving := ready
-	if c.Serving != nil {
-		serving = *c.Serving
-	}
-	terminating := c.Terminating != nil && *c.Terminating
-	se := sliceEndpoint{ready: ready, usable: serving && terminating}
-	if e.Zone != nil {
-		se.zone = *e.Zone
-	}
-	if e.NodeName != nil {
-		se.node = *e.NodeName
-	}
-	if t := e.TargetRef; t != nil {
-		se.target = model.ObjectRef{Kind: t.Kind, Namespace: t.Namespace, Name: t.Name}
-	}
-	for _, text := range e.Addresses {
-		a, err := netip.ParseAddr(text)
-		if err != nil || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
-			s.problem(finding.InvalidAddress, "address %q is not a unicast IP address: it is ignored", text)
-			continue
-		}
-		if a.Is4() != (family == discoveryv1.AddressTypeIPv4) {
-			s.problem(finding.InvalidAddress, "address %q is not of the slice's addressType %s: it is ignored", text, family)
-			continue
-		}
-		se.addr = a
-		s.endpoints = append(s.endpoints, se)
-	}
-}
-
-func (s *slice) problem(reason, format string, args ...any) {
-	s.problems = append(s.problems, finding.New(reason, format, args...))
-}
-
 // stray says why nothing uses a slice, as far as that depends on its Service.
-func (r *Resolver) stray(s *slice) []*finding.Finding {
-	if s.service.Name == "" || len(s.ports) == 0 {
+func (r *Resolver) stray(s *backend.Slice) *finding.Finding {
+	svc := r.services[s.Service]
+	switch {
+	case s.Service.Name == "" || len(s.Ports) == 0:
 		return nil
+	case svc == nil:
+		return finding.New(finding.NoService, "Service %s does not exist", s.Service)
 	}
-	svc := r.services[s.service]
-	if svc == nil {
-		return []*finding.Finding{finding.New(finding.NoService, "Service %s does not exist", s.service)}
-	}
-	var have, want []string
-	for _, sp := range s.ports {
-		if slices.ContainsFunc(svc.ports, sp.serves) {
-			return nil
-		}
-		have = append(have, fmt.Sprintf("%q (%s)", sp.name, sp.protocol))
-	}
-	for _, p := range svc.ports {
-		want = append(want, fmt.Sprintf("%q (%s)", p.name, p.protocol))
-	}
-	return []*finding.Finding{finding.New(finding.NoMatchingPort,
-		"the endpoints are not used: by name and protocol, the slice's ports are %s, those of Service %s are %s", strings.Join(have, ", "), s.service, strings.Join(want, ", "))}
+	return s.Unmatched(svc.Ports)
 }
-
-// serves reports whether the slice's port is that of a service.
-func (sp slicePort) serves(p servicePort) bool { return sp.name == p.name && sp.protocol == p.protocol }
 
 // updateEndpoints merges the slices of the marked services, and emits the
 // endpoints of the ports where that gives something new.
@@ -159,9 +31,9 @@ func (u *round) updateEndpoints() {
 			continue
 		}
 		parts := u.slicesByName(n)
-		for _, p := range s.ports {
-			k := p.backend(n)
-			merged := mergeEndpoints(parts, p)
+		for _, p := range s.Ports {
+			k := p.Backend(n)
+			merged := backend.Merge(parts, p)
 			if was := u.made.Endpoints[k]; was == nil || !slices.Equal(was.Endpoints, merged) {
 				u.delta.Endpoints[k] = &model.Endpoints{Key: k, Endpoints: merged}
 			}
@@ -169,55 +41,11 @@ func (u *round) updateEndpoints() {
 	}
 }
 
-func (r *Resolver) slicesByName(service object.Name) []*slice {
-	parts := make([]*slice, 0, len(r.slicesOf[service]))
+func (r *Resolver) slicesByName(service object.Name) []*backend.Slice {
+	parts := make([]*backend.Slice, 0, len(r.slicesOf[service]))
 	for n := range r.slicesOf[service] {
 		parts = append(parts, r.slices[n])
 	}
-	slices.SortFunc(parts, func(a, b *slice) int { return strings.Compare(a.name.Name, b.name.Name) })
+	slices.SortFunc(parts, func(a, b *backend.Slice) int { return strings.Compare(a.Name.Name, b.Name.Name) })
 	return parts
-}
-
-// candidate is an endpoint together with what decides whether it is used.
-type candidate struct {
-	model.Endpoint
-	ready bool
-}
-
-// mergeEndpoints returns the endpoints of one service port: the ready ones of
-// all slices, or when there are none, those that still serve while they
-// terminate. An address that several slices list is taken once, from the first
-// slice that says it is ready.
-func mergeEndpoints(parts []*slice, p servicePort) []model.Endpoint {
-	n := 0
-	for _, s := range parts {
-		n += len(s.endpoints)
-	}
-	all := make([]candidate, 0, n)
-	ready := false
-	for _, s := range parts {
-		for _, sp := range s.ports {
-			if !sp.serves(p) {
-				continue
-			}
-			for _, e := range s.endpoints {
-				if !e.ready && !e.usable {
-					continue
-				}
-				ready = ready || e.ready
-				all = append(all, candidate{ready: e.ready, Endpoint: model.Endpoint{
-					Addr: netip.AddrPortFrom(e.addr, sp.port), Zone: e.zone, Node: e.node, Target: e.target,
-				}})
-			}
-		}
-	}
-	slices.SortStableFunc(all, func(a, b candidate) int { return a.Addr.Compare(b.Addr) })
-	out := make([]model.Endpoint, 0, len(all))
-	for _, c := range all {
-		if c.ready != ready || len(out) > 0 && out[len(out)-1].Addr == c.Addr {
-			continue
-		}
-		out = append(out, c.Endpoint)
-	}
-	return out
 }

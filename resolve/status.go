@@ -9,6 +9,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/backend"
 	"sluice.io/sluice/resolve/finding"
 	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/resolve/rules"
@@ -48,13 +49,16 @@ func (r *Resolver) statusOf(ref model.ObjectRef) *model.Status {
 	switch ref.Kind {
 	case object.KindService:
 		if s := r.services[object.NameOf(ref)]; s != nil {
-			usable := s.kind != clusterService || len(s.vips) > 0
-			return complaint(s.origin, usable, append(slices.Clip(s.problems), r.lostAddresses(s)...))
+			usable := s.Kind != backend.Cluster || len(s.vips) > 0
+			return complaint(s.Origin, usable, append(slices.Clip(s.Problems), r.lostAddresses(s)...))
 		}
 	case object.KindEndpointSlice:
 		if s := r.slices[object.NameOf(ref)]; s != nil {
-			stray := r.stray(s)
-			return complaint(s.origin, len(s.endpoints) > 0 && stray == nil, append(slices.Clip(s.problems), stray...))
+			problems, stray := s.Problems, r.stray(s)
+			if stray != nil {
+				problems = append(slices.Clip(problems), stray)
+			}
+			return complaint(s.Origin, len(s.Endpoints) > 0 && stray == nil, problems)
 		}
 	case object.KindWorkload:
 		if w := r.workloads[object.NameOf(ref)]; w != nil {
@@ -98,10 +102,10 @@ func complaint(origin model.Origin, usable bool, problems []*finding.Finding) *m
 
 func (r *Resolver) lostAddresses(s *service) []*finding.Finding {
 	var fs []*finding.Finding
-	for _, a := range s.wanted {
+	for _, a := range s.Addresses {
 		if h := r.holders[a]; h != s.Name {
 			fs = append(fs, finding.New(finding.AddressInUse,
-				"cluster address %s belongs to %s, which came first: give this Service another", a, finding.ObjectAt(r.services[h].origin)))
+				"cluster address %s belongs to %s, which came first: give this Service another", a, finding.ObjectAt(r.services[h].Origin)))
 		}
 	}
 	return fs
@@ -259,11 +263,11 @@ func (rt *route) conflicts(p parent, at attachment) (fs []*finding.Finding, outr
 		switch {
 		case !ok:
 		case l.older:
-			fs = append(fs, finding.New(finding.OlderRoute, "%s takes port %d: it is older, or first by name", finding.ObjectAt(l.to), k.port))
+			fs = append(fs, finding.New(finding.OlderRoute, "%s takes port %d: it is older, or first by name", finding.ObjectAt(l.to), k.Port))
 		default:
 			outranked++
 			fs = append(fs, finding.New(finding.Conflicted,
-				"%s takes port %d: %s goes before %s", finding.ObjectAt(l.to), k.port, rules.WithArticle(l.to.Object.Kind), rt.Article()))
+				"%s takes port %d: %s goes before %s", finding.ObjectAt(l.to), k.Port, rules.WithArticle(l.to.Object.Kind), rt.Article()))
 		}
 	}
 	return fs, outranked

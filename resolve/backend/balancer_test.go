@@ -1,4 +1,4 @@
-package resolve
+package backend
 
 import (
 	"testing"
@@ -23,20 +23,20 @@ func TestNobodyTakesOtherPortsOfNodes(t *testing.T) {
 		svc.Spec.Ports = append(svc.Spec.Ports, corev1.ServicePort{Port: port, TargetPort: intstr.FromInt32(target)})
 	}
 	alone := &source.Object{Origin: model.Origin{File: "a.yaml"}}
-	got := readBalancer(svc, alone).targets
-	if len(got) != 2 || got[portKey{80, model.TCP}] != 20001 || got[portKey{84, model.TCP}] != 29999 {
+	got := readBalancer(svc, alone).Targets
+	if len(got) != 2 || got[PortKey{80, model.TCP}] != 20001 || got[PortKey{84, model.TCP}] != 29999 {
 		t.Errorf("targets %v", got)
 	}
-	if got := readBalancer(svc, &source.Object{}); got.targets != nil || got.gateway != (object.Name{}) {
+	if got := readBalancer(svc, &source.Object{}); got.Targets != nil || got.Gateway != (object.Name{}) {
 		t.Errorf("in a cluster, a Service that the controller said nothing of is %+v, want nothing", got)
 	}
 	said := v1alpha1.Targets{Gateway: "web", Ports: []v1alpha1.TargetPort{{Port: 80, Protocol: "TCP", Target: 20001}, {Port: 81, Protocol: "TCP", Target: 10250}}}
 	svc.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ServiceConditionTargets, Message: said.String()}}
-	if got := readBalancer(svc, &source.Object{}).targets; len(got) != 1 || got[portKey{80, model.TCP}] != 20001 {
+	if got := readBalancer(svc, &source.Object{}).Targets; len(got) != 1 || got[PortKey{80, model.TCP}] != 20001 {
 		t.Errorf("targets %v, want those that are set aside", got)
 	}
 	svc.Status.Conditions[0].Message = "Gateway other: 80/TCP=nothing"
-	if got := readBalancer(svc, &source.Object{}); got.gateway != (object.Name{}) {
+	if got := readBalancer(svc, &source.Object{}); got.Gateway != (object.Name{}) {
 		t.Errorf("a word that is not understood counts as %+v", got)
 	}
 }

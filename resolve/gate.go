@@ -11,6 +11,7 @@ import (
 
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve/finding"
+	"sluice.io/sluice/resolve/gateway"
 	"sluice.io/sluice/resolve/hostname"
 	"sluice.io/sluice/resolve/index"
 	"sluice.io/sluice/resolve/rules"
@@ -43,77 +44,52 @@ func (g gate) wish() string {
 type admission struct {
 	ours      bool
 	refused   *finding.Finding
-	listeners []listenerKey
+	listeners []gateway.ListenerKey
 }
 
-// domains are those that a route has on a listener, each with the most specific
-// of the route's own host names that it comes from.
-type domains map[string]string
-
 // enter decides on which listeners of a parent a route is.
-func (r *Resolver) enter(g gate, rt *route) (admission, map[listenerKey]domains) {
+func (r *Resolver) enter(g gate, rt *route) (admission, map[gateway.ListenerKey]gateway.Domains) {
 	p := r.parentAt[g.parent]
 	if p == nil {
 		return admission{}, nil
 	}
 	a := admission{ours: true}
-	if p.refused != nil {
-		a.refused = finding.New(finding.NoMatchingParent, "%s is not attached to its Gateway: %s", p.ref, p.refused.Message)
+	if p.Refused != nil {
+		a.refused = finding.New(finding.NoMatchingParent, "%s is not attached to its Gateway: %s", p.Ref, p.Refused.Message)
 		return a, nil
 	}
-	in := map[listenerKey]domains{}
+	in := map[gateway.ListenerKey]gateway.Domains{}
 	named, open := false, false
-	for _, l := range p.listeners {
-		if g.port != 0 && g.port != l.port || g.section != "" && g.section != l.name {
+	for _, l := range p.Listeners {
+		if g.port != 0 && g.port != l.Port || g.section != "" && g.section != l.Name {
 			continue
 		}
 		named = true
-		if !slices.Contains(l.kinds, rt.Ref.Kind) || !r.admits(l.doorway, l.parent.Namespace, rt.Ref.Namespace) {
+		if !l.Admits(rt.Ref, r.labelsOf) {
 			continue
 		}
 		open = true
-		if ds := rt.domainsOn(l); len(ds) > 0 {
-			in[l.listenerKey] = ds
-			a.listeners = append(a.listeners, l.listenerKey)
+		if ds := l.DomainsOf(rt.Hostnames); len(ds) > 0 {
+			in[l.ListenerKey] = ds
+			a.listeners = append(a.listeners, l.ListenerKey)
 		}
 	}
 	switch {
 	case !named:
-		a.refused = finding.New(finding.NoMatchingParent, "%s has no listener %s", p.ref, g.wish())
+		a.refused = finding.New(finding.NoMatchingParent, "%s has no listener %s", p.Ref, g.wish())
 	case !open:
 		a.refused = finding.New(string(gatewayv1.RouteReasonNotAllowedByListeners),
-			"no listener of %s lets %ss of namespace %s in: see allowedRoutes", p.ref, rt.Ref.Kind, rt.Ref.Namespace)
+			"no listener of %s lets %ss of namespace %s in: see allowedRoutes", p.Ref, rt.Ref.Kind, rt.Ref.Namespace)
 	case len(in) == 0:
 		a.refused = finding.New(string(gatewayv1.RouteReasonNoMatchingListenerHostname),
-			"none of the route's hostnames is one of a listener's of %s", p.ref)
+			"none of the route's hostnames is one of a listener's of %s", p.Ref)
 	}
 	return a, in
 }
 
-// domainsOn intersects the route's host names with a listener's.
-func (rt *route) domainsOn(l *listener) domains {
-	if l.layer() == rawLayer {
-		return domains{hostname.Any: hostname.Any}
-	}
-	if len(rt.Hostnames) == 0 {
-		return domains{l.domain: hostname.Any}
-	}
-	ds := domains{}
-	for _, h := range rt.Hostnames {
-		d, ok := hostname.Intersect(l.domain, h)
-		if !ok {
-			continue
-		}
-		if was, twice := ds[d]; !twice || hostname.Compare(h, was) < 0 {
-			ds[d] = h
-		}
-	}
-	return ds
-}
-
 // enterGates attaches a route to gateways anew, and marks what that touches.
 func (u *round) enterGates(rt *route) {
-	in := map[listenerKey]domains{}
+	in := map[gateway.ListenerKey]gateway.Domains{}
 	rt.admissions = rt.admissions[:0]
 	for _, g := range rt.gates {
 		a, ds := u.enter(g, rt)
@@ -127,7 +103,7 @@ func (u *round) enterGates(rt *route) {
 
 // moveGuest changes the listeners and domains that a route has. All its domains
 // are marked, those that it keeps too: what the route says there may be new.
-func (u *round) moveGuest(rt *route, in map[listenerKey]domains) {
+func (u *round) moveGuest(rt *route, in map[gateway.ListenerKey]gateway.Domains) {
 	for k, ds := range rt.domains {
 		u.touchDomains(k, ds)
 		if maps.Equal(ds, in[k]) && in[k] != nil {
@@ -139,7 +115,7 @@ func (u *round) moveGuest(rt *route, in map[listenerKey]domains) {
 			u.buckets.Remove(bucket{k, d}, rt)
 		}
 		u.settle.Add(k)
-		u.report.Add(k.parent)
+		u.report.Add(k.Parent)
 	}
 	for k, ds := range in {
 		if maps.Equal(ds, rt.domains[k]) && rt.domains[k] != nil {
@@ -152,7 +128,7 @@ func (u *round) moveGuest(rt *route, in map[listenerKey]domains) {
 		}
 		u.touchDomains(k, ds)
 		u.settle.Add(k)
-		u.report.Add(k.parent)
+		u.report.Add(k.Parent)
 	}
 	rt.domains = in
 	u.touchAncestors(rt)
@@ -160,22 +136,22 @@ func (u *round) moveGuest(rt *route, in map[listenerKey]domains) {
 
 // bucket is one domain of one listener: the routes in it are merged.
 type bucket struct {
-	listener listenerKey
+	listener gateway.ListenerKey
 	domain   string
 }
 
 // touchDomains marks what is made of a listener's domains.
-func (u *round) touchDomains(k listenerKey, ds domains) {
+func (u *round) touchDomains(k gateway.ListenerKey, ds gateway.Domains) {
 	l := u.listenerAt[k]
 	if l == nil {
 		return // its port's hosts are marked as a whole
 	}
-	if !l.byHost() {
-		u.portsTouched.Add(l.gateway)
+	if !l.ByHost() {
+		u.portsTouched.Add(l.Gateway)
 		return
 	}
 	for d := range ds {
-		u.hostsTouched.Add(l.hostKey(d))
+		u.hostsTouched.Add(l.HostKey(d))
 	}
 }
 
@@ -202,15 +178,15 @@ func (u *round) settleListeners() {
 	}
 }
 
-func (u *round) touchLoser(k listenerKey, rt *route) {
+func (u *round) touchLoser(k gateway.ListenerKey, rt *route) {
 	u.touchDomains(k, rt.domains[k])
 	u.report.Add(rt.Ref)
-	u.report.Add(k.parent)
+	u.report.Add(k.Parent)
 	u.touchAncestors(rt)
 }
 
 // losersOn finds the routes of a listener that others shut out.
-func (r *Resolver) losersOn(k listenerKey) map[*route]loss {
+func (r *Resolver) losersOn(k gateway.ListenerKey) map[*route]loss {
 	guests, ranks := r.guests[k], r.ranks[k]
 	switch {
 	case ranks[rules.HTTP] > 0 && ranks[rules.GRPC] > 0:
@@ -224,7 +200,7 @@ func (r *Resolver) losersOn(k listenerKey) map[*route]loss {
 // rankCount counts the routes on a listener by their kinds.
 type rankCount [rules.GRPC + 1]int
 
-func (u *round) count(k listenerKey, rt *route, by int) {
+func (u *round) count(k gateway.ListenerKey, rt *route, by int) {
 	c := u.ranks[k]
 	if c[rt.Rank] += by; c == (rankCount{}) {
 		delete(u.ranks, k)
@@ -241,7 +217,7 @@ func bySeniority(guests index.Set[*route]) []*route {
 
 // mixed lets of HTTPRoutes and GRPCRoutes whose host names intersect only the
 // older ones in.
-func mixed(k listenerKey, rts []*route) map[*route]loss {
+func mixed(k gateway.ListenerKey, rts []*route) map[*route]loss {
 	lost := map[*route]loss{}
 	in := map[rules.Rank]*occupied{rules.HTTP: newOccupied(), rules.GRPC: newOccupied()}
 	for _, rt := range rts {
@@ -267,7 +243,7 @@ type occupied struct {
 
 func newOccupied() *occupied { return &occupied{map[string]*route{}, map[string]*route{}} }
 
-func (o *occupied) add(rt *route, ds domains) {
+func (o *occupied) add(rt *route, ds gateway.Domains) {
 	for d := range ds {
 		if o.exactly[d] == nil {
 			o.exactly[d] = rt
@@ -281,7 +257,7 @@ func (o *occupied) add(rt *route, ds domains) {
 }
 
 // meets returns the oldest route whose domains intersect with others.
-func (o *occupied) meets(ds domains) *route {
+func (o *occupied) meets(ds gateway.Domains) *route {
 	var first *route
 	consider := func(rt *route) {
 		if rt != nil && (first == nil || rt.senior(first) < 0) {
@@ -299,7 +275,7 @@ func (o *occupied) meets(ds domains) *route {
 
 // later finds the routes that come second in each of their domains: connections
 // cannot be told apart further, so the first takes them all.
-func (r *Resolver) later(k listenerKey, guests index.Set[*route]) map[*route]loss {
+func (r *Resolver) later(k gateway.ListenerKey, guests index.Set[*route]) map[*route]loss {
 	lost := map[*route]loss{}
 	for rt := range guests {
 		var to *route

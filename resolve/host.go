@@ -5,35 +5,19 @@ import (
 	"slices"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/gateway"
 	"sluice.io/sluice/resolve/hostname"
-	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/resolve/rules"
 )
 
-// maxMisdirected bounds how many listeners of a port each other one knows by
-// name. With more, every foreign name counts as another listener's: to name them
-// all would cost the square of their number.
-const maxMisdirected = 128
-
-// owner returns the listener of a port that a domain belongs to: the most
-// specific one.
-func (p *portFrame) owner(domain string) *listener {
-	for d := range hostname.Wider(domain) {
-		if l := p.byDomain[d]; l != nil {
-			return l
-		}
-	}
-	return nil
-}
-
 // touchHosts marks the hosts that two frames do not serve alike.
-func (u *round) touchHosts(before, after *frame) {
-	var was, is map[model.PortKey]*portFrame
+func (u *round) touchHosts(before, after *gateway.Frame) {
+	var was, is map[model.PortKey]*gateway.Port
 	if before != nil {
-		was = before.ports
+		was = before.Ports
 	}
 	if after != nil {
-		is = after.ports
+		is = after.Ports
 	}
 	for k, p := range was {
 		u.touchPort(k, p, is[k])
@@ -47,8 +31,8 @@ func (u *round) touchHosts(before, after *frame) {
 
 // touchPort marks the hosts of a port whose domains belong to listeners that
 // changed: those that there are, and those that there may be now.
-func (u *round) touchPort(k model.PortKey, was, is *portFrame) {
-	changed := changedDomains(was, is)
+func (u *round) touchPort(k model.PortKey, was, is *gateway.Port) {
+	changed := gateway.ChangedDomains(was, is)
 	touches := func(domain string) bool {
 		return slices.ContainsFunc(changed, func(c string) bool { return hostname.Covers(c, domain) })
 	}
@@ -56,89 +40,35 @@ func (u *round) touchPort(k model.PortKey, was, is *portFrame) {
 		return
 	}
 	for h := range u.hostsAt[k] {
-		if touches(h.Domain) || is == nil || is.byChain[h.Chain] == nil {
+		if touches(h.Domain) || is == nil || is.ByChain[h.Chain] == nil {
 			u.hostsTouched.Add(h)
 		}
 	}
 	if is == nil {
 		return
 	}
-	for _, l := range is.listeners {
-		if !l.byHost() {
+	for _, l := range is.Listeners {
+		if !l.ByHost() {
 			continue
 		}
-		for rt := range u.guests[l.listenerKey] {
-			for d := range rt.domains[l.listenerKey] {
+		for rt := range u.guests[l.ListenerKey] {
+			for d := range rt.domains[l.ListenerKey] {
 				if touches(d) {
-					u.hostsTouched.Add(l.hostKey(d))
+					u.hostsTouched.Add(l.HostKey(d))
 				}
 			}
 		}
 		for _, d := range changed {
-			u.hostsTouched.Add(l.hostKey(d))
+			u.hostsTouched.Add(l.HostKey(d))
 		}
-		if was.has(l) {
+		if was.Has(l) {
 			continue
 		}
-		u.hostsTouched.Add(l.hostKey(l.domain))
-		for _, d := range is.foreign(l) {
-			u.hostsTouched.Add(l.hostKey(d))
+		u.hostsTouched.Add(l.HostKey(l.Domain))
+		for _, d := range is.Foreign(l) {
+			u.hostsTouched.Add(l.HostKey(d))
 		}
 	}
-}
-
-// has reports whether a listener is served on the port as it is.
-func (p *portFrame) has(l *listener) bool {
-	return p != nil && p.byDomain[l.domain] != nil && l.servesAs(p.byDomain[l.domain])
-}
-
-// changedDomains lists the domains of the listeners that only one of two states of
-// a port has.
-func changedDomains(a, b *portFrame) []string {
-	if a != nil && b != nil && (len(a.listeners) > maxMisdirected) != (len(b.listeners) > maxMisdirected) {
-		return []string{hostname.Any} // what listeners know of each other changes
-	}
-	return append(a.without(b), b.without(a)...)
-}
-
-// without lists the domains of the listeners that another state of the port does
-// not have as they are.
-func (p *portFrame) without(o *portFrame) []string {
-	if p == nil {
-		return nil
-	}
-	var ds []string
-	for _, l := range p.listeners {
-		if !o.has(l) {
-			ds = append(ds, l.domain)
-		}
-	}
-	return ds
-}
-
-// servesAs reports whether hosts are made alike for two states of a listener.
-func (l *listener) servesAs(o *listener) bool {
-	return l.listenerKey == o.listenerKey && l.origin == o.origin && l.same(o)
-}
-
-// crowded tells that a listener does not know all others of its port by name.
-func (p *portFrame) crowded(l *listener) bool {
-	return len(p.listeners) > maxMisdirected && l.domain != hostname.Any
-}
-
-// foreign lists the domains that requests on a listener's connections must not
-// have, as they belong to other listeners of the port.
-func (p *portFrame) foreign(l *listener) []string {
-	var ds []string
-	if p.crowded(l) {
-		ds = append(ds, hostname.Any)
-	}
-	for _, o := range p.listeners {
-		if o != l && (!p.crowded(l) || hostname.Covers(l.domain, o.domain)) {
-			ds = append(ds, o.domain)
-		}
-	}
-	return ds
 }
 
 // updateHosts makes the marked hosts.
@@ -160,43 +90,32 @@ func (u *round) updateHosts() {
 // makeHost makes what becomes of one domain on one chain of a gateway's port;
 // nil when there is nothing to say of it.
 func (r *Resolver) makeHost(k model.HostKey) *model.Host {
-	f := r.frames[object.Name{Namespace: k.Port.Gateway.Namespace, Name: k.Port.Gateway.Name}]
-	if f == nil || f.ports[k.Port] == nil {
+	f := r.frames[gatewayName(k.Port)]
+	if f == nil || f.Ports[k.Port] == nil {
 		return nil
 	}
-	p := f.ports[k.Port]
-	chain := p.byChain[k.Chain]
-	if chain == nil || !chain.byHost() {
-		return nil
-	}
-	owner := p.owner(k.Domain)
-	if owner != nil && (owner == chain || k.Chain == plainChain) {
-		return r.ownHost(k, owner)
-	}
-	if k.Chain == plainChain {
-		return nil
-	}
-	if other := p.byDomain[k.Domain]; other != nil && (!p.crowded(chain) || hostname.Covers(chain.domain, k.Domain)) {
-		return &model.Host{Key: k, Misdirected: true, Origin: other.origin}
-	}
-	if k.Domain == hostname.Any && p.crowded(chain) {
-		return &model.Host{Key: k, Misdirected: true, Origin: chain.origin}
+	serves, misdirected := f.Ports[k.Port].Place(k)
+	switch {
+	case serves != nil:
+		return r.ownHost(k, serves)
+	case misdirected != nil:
+		return &model.Host{Key: k, Misdirected: true, Origin: misdirected.Origin}
 	}
 	return nil
 }
 
 // ownHost makes a host of the listener that the domain belongs to. A listener's
 // own domain always has one, so that requests never fall to a wider listener.
-func (r *Resolver) ownHost(k model.HostKey, l *listener) *model.Host {
-	h := &model.Host{Key: k, Origin: l.origin}
+func (r *Resolver) ownHost(k model.HostKey, l *gateway.Listener) *model.Host {
+	h := &model.Host{Key: k, Origin: l.Origin}
 	var rts []*route
-	for rt := range r.buckets[bucket{l.listenerKey, k.Domain}] {
-		if _, lost := r.losers[l.listenerKey][rt]; !lost {
+	for rt := range r.buckets[bucket{l.ListenerKey, k.Domain}] {
+		if _, lost := r.losers[l.ListenerKey][rt]; !lost {
 			rts = append(rts, rt)
 		}
 	}
 	if len(rts) == 0 {
-		if l.domain != k.Domain {
+		if l.Domain != k.Domain {
 			return nil
 		}
 		return h
@@ -204,11 +123,11 @@ func (r *Resolver) ownHost(k model.HostKey, l *listener) *model.Host {
 	slices.SortFunc(rts, func(a, b *route) int { return a.Compare(b.Seniority) })
 	shares := make([]rules.Share, len(rts))
 	for i, rt := range rts {
-		shares[i] = rules.Share{Compiled: rt.served, Host: rt.domains[l.listenerKey][k.Domain]}
+		shares[i] = rules.Share{Compiled: rt.served, Host: rt.domains[l.ListenerKey][k.Domain]}
 	}
 	h.HTTP = &model.HTTPRouting{
 		GRPC:    !slices.ContainsFunc(rts, func(rt *route) bool { return rt.Rank != rules.GRPC }),
-		Entries: rules.Merge(shares, rules.Dialled{Port: l.port, TLS: l.secure()}),
+		Entries: rules.Merge(shares, rules.Dialled{Port: l.Port, TLS: l.Secure()}),
 	}
 	return h
 }

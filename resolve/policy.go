@@ -141,7 +141,7 @@ func (u *round) authority(p *policy, ref gatewayv1.LocalObjectReference) (model.
 	kind := string(ref.Kind)
 	if ref.Group != "" || kind != object.KindConfigMap && kind != object.KindSecret {
 		return model.ObjectRef{}, finding.New(string(gatewayv1.BackendTLSPolicyReasonInvalidKind),
-			"%s %s is not supported: ConfigMaps and Secrets are", groupKind(kind, string(ref.Group)), n)
+			"%s %s is not supported: ConfigMaps and Secrets are", object.GroupKind(kind, string(ref.Group)), n)
 	}
 	k := credentialKey{ref: n.Ref(kind), bundle: true}
 	u.trustees.Add(k, p.Name)
@@ -243,7 +243,7 @@ func (u *round) touchAncestors(rt *route) {
 			continue
 		}
 		if l := u.listenerAt[k]; l != nil {
-			now.Add(l.gateway)
+			now.Add(l.Gateway)
 		}
 	}
 	for gw := range rt.ancestors {

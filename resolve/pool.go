@@ -7,6 +7,7 @@ import (
 
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/resolve/gateway"
 	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/source"
 )
@@ -63,12 +64,12 @@ func (u *round) touchPool(p *pool) {
 }
 
 // ask keeps the addresses that a gateway without a controller has.
-func (u *round) ask(before, after *frame) {
-	for f, in := range map[*frame]bool{before: false, after: true} {
-		if f == nil || !f.gateway.standalone() {
+func (u *round) ask(before, after *gateway.Frame) {
+	for f, in := range map[*gateway.Frame]bool{before: false, after: true} {
+		if f == nil || !f.Gateway.Standalone() {
 			continue
 		}
-		for _, a := range f.reach.addresses {
+		for _, a := range f.Reach.Addresses {
 			u.announce.Add(a)
 			if in {
 				u.askedFor[a]++

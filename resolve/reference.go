@@ -78,9 +78,6 @@ func speaks(rt *route, app model.AppProtocol) string {
 }
 
 func describeKind(ref gatewayv1.BackendObjectReference) string {
-	kind := string(ptr.Deref(ref.Kind, object.KindService))
-	if g := ptr.Deref(ref.Group, ""); g != "" {
-		kind += "." + string(g)
-	}
-	return fmt.Sprintf("%s %s", kind, ref.Name)
+	kind, group := ptr.Deref(ref.Kind, object.KindService), ptr.Deref(ref.Group, "")
+	return fmt.Sprintf("%s %s", object.GroupKind(string(kind), string(group)), ref.Name)
 }

@@ -10,6 +10,7 @@ import (
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve/backend"
 	"sluice.io/sluice/resolve/finding"
+	"sluice.io/sluice/resolve/gateway"
 	"sluice.io/sluice/resolve/index"
 	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/resolve/rules"
@@ -29,7 +30,7 @@ type route struct {
 
 	served     *rules.Compiled // for gateways
 	admissions []admission
-	domains    map[listenerKey]domains
+	domains    map[gateway.ListenerKey]gateway.Domains
 	ancestors  index.Set[object.Name] // the gateways that send for it
 }
 

@@ -174,11 +174,11 @@ func (r *Resolver) admitted(rt *route, a admission) (model.Condition, *finding.F
 		l, lost := r.losers[k][rt]
 		switch {
 		case lost && l.older:
-			conflicts = append(conflicts, finding.New(finding.OlderRoute, "%s takes listener %q: it is older, or first by name", finding.ObjectAt(l.to), k.name))
+			conflicts = append(conflicts, finding.New(finding.OlderRoute, "%s takes listener %q: it is older, or first by name", finding.ObjectAt(l.to), k.Name))
 		case lost:
 			outranked++
 			conflicts = append(conflicts, finding.New(finding.Conflicted,
-				"%s has host names of this route on listener %q, and came first: an HTTPRoute and a GRPCRoute cannot share them", finding.ObjectAt(l.to), k.name))
+				"%s has host names of this route on listener %q, and came first: an HTTPRoute and a GRPCRoute cannot share them", finding.ObjectAt(l.to), k.Name))
 		}
 	}
 	if outranked > 0 && outranked == len(a.listeners) {

@@ -3,6 +3,7 @@ package resolve
 import (
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve/backend"
+	"sluice.io/sluice/resolve/gateway"
 	"sluice.io/sluice/resolve/object"
 )
 
@@ -25,7 +26,7 @@ func (r *Resolver) wanted(k model.PortKey) uint16 {
 // gateway's port; zero when there is none, or when it is another's.
 func (r *Resolver) target(k model.PortKey) uint16 {
 	t := r.wanted(k)
-	if t == 0 || r.portHolders[portClaim{port: t, protocol: k.Protocol}] != gatewayName(k) || r.doubled(k, t) {
+	if t == 0 || r.portHolders[gateway.Claim{Port: t, Protocol: k.Protocol}] != gatewayName(k) || r.doubled(k, t) {
 		return 0
 	}
 	return t
@@ -34,11 +35,11 @@ func (r *Resolver) target(k model.PortKey) uint16 {
 // doubled tells that an earlier port of the same gateway has a port of the nodes.
 func (r *Resolver) doubled(k model.PortKey, target uint16) bool {
 	f := r.frames[gatewayName(k)]
-	for o := range f.ports {
+	for o := range f.Ports {
 		if o == k || o.Protocol != k.Protocol {
 			continue
 		}
-		if o.Port == target && f.anywhere() || r.wanted(o) == target && model.ComparePorts(o, k) < 0 {
+		if o.Port == target && f.Anywhere() || r.wanted(o) == target && model.ComparePorts(o, k) < 0 {
 			return true
 		}
 	}

@@ -18,6 +18,7 @@ const (
 	ListenersNotValid   = string(gatewayv1.GatewayReasonListenersNotValid)
 	InvalidParameters   = string(gatewayv1.GatewayReasonInvalidParameters)
 	NotAllowed          = string(gatewayv1.ListenerSetReasonNotAllowed)
+	AddressNotUsable    = string(gatewayv1.GatewayReasonAddressNotUsable)
 	RefNotPermitted     = string(gatewayv1.RouteReasonRefNotPermitted)
 	Conflicted          = "Conflicted"        // a more specific kind of route has the port
 	OlderRoute          = "OlderRoute"        // an older route of the same kind has the port

@@ -1,5 +1,13 @@
 package object
 
+// GroupKind writes a kind, with its group when that is not the core's.
+func GroupKind(kind, group string) string {
+	if group == "" {
+		return kind
+	}
+	return kind + "." + group
+}
+
 // The kinds that resolve reads.
 const (
 	KindService       = "Service"

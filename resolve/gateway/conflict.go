@@ -1,4 +1,4 @@
-package resolve
+package gateway
 
 import (
 	"fmt"
@@ -19,11 +19,11 @@ const (
 	rawLayer                // TCP or UDP: nothing tells connections apart
 )
 
-func (l *listener) layer() layer {
+func (l *Listener) layer() layer {
 	switch {
-	case l.protocol == gatewayv1.HTTPProtocolType:
+	case l.Protocol == gatewayv1.HTTPProtocolType:
 		return plainLayer
-	case l.secure():
+	case l.Secure():
 		return tlsLayer
 	}
 	return rawLayer
@@ -37,12 +37,12 @@ type claimKey struct {
 
 // claims are the ports and host names of a gateway that are taken.
 type claims struct {
-	layers map[model.PortKey]map[layer]*listener
-	names  map[claimKey][]*listener
+	layers map[model.PortKey]map[layer]*Listener
+	names  map[claimKey][]*Listener
 }
 
-func newClaims(ls ...*listener) *claims {
-	c := &claims{map[model.PortKey]map[layer]*listener{}, map[claimKey][]*listener{}}
+func newClaims(ls ...*Listener) *claims {
+	c := &claims{map[model.PortKey]map[layer]*Listener{}, map[claimKey][]*Listener{}}
 	for _, l := range ls {
 		c.add(l)
 	}
@@ -52,7 +52,7 @@ func newClaims(ls ...*listener) *claims {
 // settleConflicts refuses listeners that cannot be told from others. Within one
 // Gateway or ListenerSet neither of two such listeners is served; between them
 // the earlier one is: the Gateway's, then those of the older ListenerSet.
-func settleConflicts(units [][]*listener) {
+func settleConflicts(units [][]*Listener) {
 	taken := newClaims()
 	for _, unit := range units {
 		unit = distinct(unit, taken)
@@ -65,10 +65,10 @@ func settleConflicts(units [][]*listener) {
 
 // distinct refuses the listeners that cannot be told from those of claims, and
 // returns the others.
-func distinct(unit []*listener, c *claims) []*listener {
-	var left []*listener
+func distinct(unit []*Listener, c *claims) []*Listener {
+	var left []*Listener
 	for _, l := range unit {
-		if l.refused != nil {
+		if l.Refused != nil {
 			continue
 		}
 		if other := c.against(l); other != nil {
@@ -81,13 +81,13 @@ func distinct(unit []*listener, c *claims) []*listener {
 }
 
 // against returns another listener that this one cannot be told from.
-func (c *claims) against(l *listener) *listener {
+func (c *claims) against(l *Listener) *Listener {
 	for _, other := range []layer{plainLayer, tlsLayer, rawLayer} {
-		if o := c.layers[l.portKey()][other]; o != nil && other != l.layer() {
+		if o := c.layers[l.PortKey()][other]; o != nil && other != l.layer() {
 			return o
 		}
 	}
-	for _, o := range c.names[claimKey{l.portKey(), l.domain}] {
+	for _, o := range c.names[claimKey{l.PortKey(), l.Domain}] {
 		if o != l {
 			return o
 		}
@@ -95,29 +95,29 @@ func (c *claims) against(l *listener) *listener {
 	return nil
 }
 
-func (c *claims) add(l *listener) {
-	k := l.portKey()
+func (c *claims) add(l *Listener) {
+	k := l.PortKey()
 	if c.layers[k] == nil {
-		c.layers[k] = map[layer]*listener{}
+		c.layers[k] = map[layer]*Listener{}
 	}
 	if c.layers[k][l.layer()] == nil {
 		c.layers[k][l.layer()] = l
 	}
-	n := claimKey{k, l.domain}
+	n := claimKey{k, l.Domain}
 	c.names[n] = append(c.names[n], l)
 }
 
 // conflict refuses a listener because of another.
-func (l *listener) conflict(other *listener) {
-	l.conflicted = true
-	who := fmt.Sprintf("listener %q", other.name)
-	if other.parent != l.parent {
-		who += " of " + other.parent.String()
+func (l *Listener) conflict(other *Listener) {
+	l.Conflicted = true
+	who := fmt.Sprintf("listener %q", other.Name)
+	if other.Parent != l.Parent {
+		who += " of " + other.Parent.String()
 	}
 	if other.layer() != l.layer() || l.layer() == rawLayer {
-		l.refused = finding.New(string(gatewayv1.ListenerReasonProtocolConflict),
-			"port %d cannot serve protocol %s beside the %s of %s", l.port, l.protocol, other.protocol, who)
+		l.Refused = finding.New(string(gatewayv1.ListenerReasonProtocolConflict),
+			"port %d cannot serve protocol %s beside the %s of %s", l.Port, l.Protocol, other.Protocol, who)
 		return
 	}
-	l.refused = finding.New(string(gatewayv1.ListenerReasonHostnameConflict), "%s has host name %s on port %d as well", who, l.domain, l.port)
+	l.Refused = finding.New(string(gatewayv1.ListenerReasonHostnameConflict), "%s has host name %s on port %d as well", who, l.Domain, l.Port)
 }

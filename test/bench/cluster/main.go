@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,18 +52,25 @@ func flags() *options {
 	flag.DurationVar(&o.Budget, "budget", 2*time.Minute, "how long the edits of a pass may take, but for the first few")
 	flag.DurationVar(&o.Churn, "churn", 20*time.Second, "how long routes change while a steady client asks")
 	flag.IntVar(&o.Rollouts, "rollouts", 2, "how often backends are replaced while a steady client asks")
+	flag.Func("only", "measure this product alone: sluice, or envoy-gateway", func(s string) error {
+		o.Only = s
+		if !slices.Contains(gateways.Products(), s) {
+			return fmt.Errorf("it is none of %v", gateways.Products())
+		}
+		return nil
+	})
 	flag.BoolVar(&o.quick, "quick", false, "only prove that everything works, in little time; the figures mean nothing")
 	flag.BoolVar(&o.keep, "keep", false, "leave the cluster up")
 	flag.BoolVar(&o.publish, "publish", true, "write the figures into docs/benchmarks.md")
 	flag.StringVar(&o.report, "report", "", "measure nothing: show and publish this file of raw figures")
-	o.Cases = []gateways.Case{{Gateways: 1, Routes: 100}, {Gateways: 1, Routes: 1000}, {Gateways: 1, Routes: 5000}, {Gateways: 1000, Routes: 1000}}
-	flag.Func("cases", "how many routes on how many Gateways (default 100,1000,5000,1000/1000)", func(s string) (err error) {
+	o.Cases = []gateways.Case{{Gateways: 1, Routes: 100}, {Gateways: 1, Routes: 1000}, {Gateways: 1000, Routes: 1000}, {Gateways: 1, Routes: 5000}}
+	flag.Func("cases", "how many routes on how many Gateways (default 100,1000,1000/1000,5000)", func(s string) (err error) {
 		o.Cases, err = cases(s)
 		return err
 	})
 	flag.Parse()
 	if o.quick {
-		o.Cases = []gateways.Case{{Gateways: 1, Routes: 50}, {Gateways: 20, Routes: 40}}
+		o.Cases = []gateways.Case{{Gateways: 1, Routes: 50}, {Gateways: 20, Routes: 60}}
 		o.Passes, o.Edits, o.Churn, o.Rollouts = 1, 3, 5*time.Second, 1
 	}
 	return &o
@@ -130,7 +138,7 @@ func measure(ctx context.Context, cache *build.Cache, o *options, results *repor
 		defer func() { err = errors.Join(err, cluster.Down(context.WithoutCancel(ctx), o.name, out)) }()
 	}
 	c, err := cluster.Up(ctx, cluster.Config{
-		Name: o.name, Ranges: cluster.RangesOf(o.number), Images: []string{"echo-basic"}, GatewayAPI: "experimental", Progress: out,
+		Name: o.name, Ranges: cluster.RangesOf(o.number), Images: []string{"echo-basic"}, GatewayAPI: "experimental", KubeProxy: cluster.NFTables, Progress: out,
 	})
 	if err != nil {
 		return err

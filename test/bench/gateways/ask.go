@@ -2,6 +2,7 @@ package gateways
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -11,8 +12,8 @@ import (
 	"time"
 )
 
-// patience is how long a client waits for an answer.
-const patience = 5 * time.Second
+// usualPatience is how long a client waits for an answer.
+const usualPatience = 5 * time.Second
 
 // dialer is where a client is: a place of the cluster.
 type dialer interface {
@@ -22,10 +23,11 @@ type dialer interface {
 // connection is a client's kept connection. It is net/http's client no more than
 // for parsing: that one asks again by itself when a connection is lost.
 type connection struct {
-	from dialer
-	to   netip.AddrPort
-	conn net.Conn
-	in   *bufio.Reader
+	from     dialer
+	to       netip.AddrPort
+	patience time.Duration // usualPatience when zero
+	conn     net.Conn
+	in       *bufio.Reader
 }
 
 // answer is what we look at of a response.
@@ -48,6 +50,7 @@ func (c *connection) ask(ctx context.Context, host string) (answer, error) {
 }
 
 func (c *connection) try(ctx context.Context, host string) (answer, error) {
+	patience := cmp.Or(c.patience, usualPatience)
 	if c.conn == nil {
 		dial, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()

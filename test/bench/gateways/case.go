@@ -33,12 +33,18 @@ const (
 	// Agent is Sluice's, on each node; Envoy Gateway has none.
 	Agent      Role = "agent"
 	Controller Role = "controller"
-	// Envoy counts what minds it in its pod, too.
+	// Envoy is the proxy; CPU time counts what minds it in its pod, too.
 	Envoy Role = "envoy"
+	// Minder is what minds Envoy: its supervisor, or shutdown manager. Only its
+	// memory is told apart.
+	Minder Role = "minder"
 )
 
-// Roles lists the roles.
+// Roles lists the roles whose CPU time is told apart.
 func Roles() []Role { return []Role{Agent, Controller, Envoy} }
+
+// MemoryRoles lists the roles whose memory is told apart.
+func MemoryRoles() []Role { return append(Roles(), Minder) }
 
 // Kind is a kind of edit.
 type Kind string
@@ -112,9 +118,13 @@ type Sample struct {
 	IdleCPU  map[Role]float64 `json:"idleCPU"`
 	// Memory are resident bytes of a role's processes, all together, after the
 	// edits, and PeakMemory the most that each had, added up.
-	Memory     map[Role]int64      `json:"memory"`
-	PeakMemory map[Role]int64      `json:"peakMemory"`
-	Clients    map[Phase]*Requests `json:"clients"`
+	Memory     map[Role]int64 `json:"memory"`
+	PeakMemory map[Role]int64 `json:"peakMemory"`
+	// Processes are how many processes a role has.
+	Processes map[Role]int        `json:"processes"`
+	Clients   map[Phase]*Requests `json:"clients"`
+	// Envoy is the version that its Envoys tell.
+	Envoy string `json:"envoy"`
 }
 
 // Result holds all samples.
@@ -137,5 +147,7 @@ type Options struct {
 	// the backends are replaced.
 	Churn    time.Duration
 	Rollouts int
+	// Only is the product to measure; empty for all.
+	Only     string
 	Progress func(format string, args ...any)
 }

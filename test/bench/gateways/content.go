@@ -14,16 +14,22 @@ import (
 // pause is between looks at what the cluster does in its own time.
 const pause = 200 * time.Millisecond
 
-// content is what a case has in the API server, for whichever product: routes
-// with their Services, and the pods behind them; but no Gateways.
+// content is what the API server has, for whichever product: routes with their
+// Services, and the pods behind them; but no Gateways.
 type content struct {
-	Case
+	Case    // What there is now.
 	cluster *cluster.Cluster
 	api     *api
+
+	pods     []netip.Addr
+	services int // how many Services there are, with their EndpointSlices
 }
 
-// fill writes the content.
-func (c *content) fill(ctx context.Context) error {
+// begin makes the namespace, and the pods. What an earlier run left goes.
+func (c *content) begin(ctx context.Context) error {
+	if err := c.empty(ctx); err != nil {
+		return err
+	}
 	err := c.api.create(ctx, "/api/v1/namespaces", fmt.Sprintf(`{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": %q}}`, namespace))
 	if err != nil {
 		return err
@@ -40,30 +46,40 @@ func (c *content) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var addrs []netip.Addr
 	for _, p := range pods {
 		addr, err := netip.ParseAddr(p.Status.PodIP)
 		if err != nil {
 			return fmt.Errorf("address of pod %s: %w", p.Metadata.Name, err)
 		}
-		addrs = append(addrs, addr)
+		c.pods = append(c.pods, addr)
 	}
-	if err := c.api.create(ctx, routesPath, routeObject(steadyRoute, 0, "echo", firstMark)); err != nil {
-		return err
-	}
-	return each(ctx, 0, c.Routes, func(ctx context.Context, i int) error {
-		name := numbered(i)
-		for _, o := range []struct{ path, body string }{
-			{servicesPath, serviceObject(name)},
-			{slicesPath, sliceObject(name, addrs)},
-			{routesPath, routeObject(name, c.gatewayOf(i), name, firstMark)},
-		} {
-			if err := c.api.create(ctx, o.path, o.body); err != nil {
-				return err
-			}
+	return nil
+}
+
+// become adds and removes what makes the content that of a case.
+func (c *content) become(ctx context.Context, want Case) error {
+	if c.Gateways != want.Gateways || want.Routes < c.Routes { // other parents and hosts
+		if err := c.api.remove(ctx, routesPath); err != nil {
+			return err
 		}
-		return nil
-	})
+		if err := c.api.create(ctx, routesPath, routeObject(steadyRoute, 0, "echo", firstMark)); err != nil {
+			return err
+		}
+		c.Case = Case{Gateways: want.Gateways}
+	}
+	err := errors.Join(
+		each(ctx, c.services, want.Routes, func(ctx context.Context, i int) error {
+			return errors.Join(c.api.create(ctx, servicesPath, serviceObject(numbered(i))), c.api.create(ctx, slicesPath, sliceObject(numbered(i), c.pods)))
+		}),
+		each(ctx, want.Routes, c.services, func(ctx context.Context, i int) error {
+			return errors.Join(c.api.remove(ctx, servicesPath+"/"+numbered(i)), c.api.remove(ctx, slicesPath+"/"+numbered(i)))
+		}),
+		each(ctx, c.Routes, want.Routes, func(ctx context.Context, i int) error {
+			return c.api.create(ctx, routesPath, routeObject(numbered(i), want.gatewayOf(i), numbered(i), firstMark))
+		}),
+	)
+	c.Case, c.services = want, want.Routes
+	return err
 }
 
 // rolledOut waits until a Deployment is as it should be, with no old pod left.
@@ -103,26 +119,46 @@ func (c *content) removeGateways(ctx context.Context) error {
 	})
 }
 
+// routeList is what is looked at of routes.
+type routeList struct {
+	Items []struct {
+		Metadata struct{ Name string }
+		Spec     struct {
+			Rules []struct {
+				Filters []struct {
+					ResponseHeaderModifier struct{ Set []struct{ Value string } }
+				}
+			}
+		}
+		Status struct{ Parents []struct{} }
+	}
+}
+
 // reset makes the routes what they were at first, without statuses, of which the
 // last product left its own.
 func (c *content) reset(ctx context.Context) error {
-	var list struct {
-		Items []struct{ Metadata struct{ Name string } }
-	}
+	var list routeList
 	if err := c.api.get(ctx, routesPath, &list); err != nil {
 		return err
 	}
-	known := map[string]string{steadyRoute: changed("echo", firstMark)}
+	services := map[string]string{steadyRoute: "echo"}
 	for i := range c.Routes {
-		known[numbered(i)] = changed(numbered(i), firstMark)
+		services[numbered(i)] = numbered(i)
 	}
 	return each(ctx, 0, len(list.Items), func(ctx context.Context, i int) error {
-		name := list.Items[i].Metadata.Name
-		path := routesPath + "/" + name
-		if known[name] == "" {
+		route := list.Items[i]
+		path, service := routesPath+"/"+route.Metadata.Name, services[route.Metadata.Name]
+		if service == "" {
 			return c.api.remove(ctx, path) // of a trial that failed
 		}
-		return errors.Join(c.api.patch(ctx, path, known[name]), c.api.patch(ctx, path+"/status", `{"status": {"parents": []}}`))
+		var err error
+		if route.Spec.Rules[0].Filters[0].ResponseHeaderModifier.Set[0].Value != firstMark {
+			err = c.api.patch(ctx, path, changed(service, firstMark))
+		}
+		if len(route.Status.Parents) > 0 {
+			err = errors.Join(err, c.api.patch(ctx, path+"/status", `{"status": {"parents": []}}`))
+		}
+		return err
 	})
 }
 

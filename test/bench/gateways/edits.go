@@ -87,7 +87,10 @@ func (t *trial) accountEdits(ctx context.Context) error {
 				return err
 			}
 		}
-		return t.settle(ctx)
+		if err := t.settle(ctx); err != nil {
+			return err
+		}
+		return sleep(ctx, chores-time.Since(start)%chores)
 	})
 	if err != nil {
 		return err

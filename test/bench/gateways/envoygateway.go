@@ -2,7 +2,10 @@ package gateways
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -23,9 +26,9 @@ const (
 )
 
 // envoyGateway is Envoy Gateway, installed by its own chart with its defaults,
-// except for: our images; Envoys as a DaemonSet, as many as Sluice has; no limit
-// of memory, as Sluice's chart sets none; and, where there are many Gateways, one
-// set of Envoys for all of them.
+// except for: our images; no limit of memory, as Sluice's chart sets none; no
+// LoadBalancer, as nobody here would give it an address; and, where there are
+// many Gateways, one Envoy for all of them.
 type envoyGateway struct {
 	built   *build.EnvoyGateway
 	helm    *install.Release // Runs helm, no more.
@@ -66,7 +69,7 @@ spec:
   provider:
     type: Kubernetes
     kubernetes:
-      envoyDaemonSet: {container: {image: %[3]s}}
+      envoyDeployment: {container: {image: %[3]s}}
       envoyService: {type: ClusterIP}
 ---
 apiVersion: gateway.networking.k8s.io/v1
@@ -116,6 +119,60 @@ func (e *envoyGateway) pods(ctx context.Context) (map[Role][]pod, error) {
 }
 
 func (*envoyGateway) groups() map[Role][]string { return map[Role][]string{} }
+
+// inspect asks Envoy's admin interface, within its pod.
+func (e *envoyGateway) inspect(ctx context.Context) (version string, err error) {
+	pods, err := e.api.pods(ctx, envoyGatewaySpace, proxies)
+	if err != nil {
+		return "", err
+	}
+	for _, p := range pods {
+		place, err := e.cluster.Pod(ctx, envoyGatewaySpace, p.Metadata.Name)
+		if err != nil {
+			return "", err
+		}
+		info, err := admin(ctx, place, "/server_info")
+		if err != nil {
+			return "", err
+		}
+		var about struct{ Version string }
+		if err := json.Unmarshal([]byte(info), &about); err != nil {
+			return "", fmt.Errorf("read what %s tells of itself: %w", p.Metadata.Name, err)
+		}
+		rejected, err := admin(ctx, place, "/stats?filter=update_rejected$")
+		if err != nil {
+			return "", err
+		}
+		for line := range strings.Lines(rejected) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasSuffix(line, ": 0") {
+				return "", fmt.Errorf("the Envoy %s rejected configuration: %s", p.Metadata.Name, line)
+			}
+		}
+		if version = about.Version; strings.Count(version, "/") > 1 {
+			version = strings.Split(version, "/")[1] // the build's hash comes first
+		}
+	}
+	return version, nil
+}
+
+// admin asks the admin interface of an Envoy of Envoy Gateway.
+func admin(ctx context.Context, from dialer, path string) (string, error) {
+	client := http.Client{Transport: &http.Transport{DialContext: from.DialContext, DisableKeepAlives: true}, Timeout: usualPatience}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:19000"+path, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", fmt.Errorf("ask Envoy's admin interface: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("ask Envoy's admin interface: %s", resp.Status)
+	}
+	return string(b), err
+}
 
 func (e *envoyGateway) uninstall(ctx context.Context) error {
 	if err := awaitNoPods(ctx, e.api, envoyGatewaySpace, proxies); err != nil {

@@ -71,8 +71,12 @@ func (l *Lab) Measure(ctx context.Context, opts Options) (*Result, error) {
 		return nil, err
 	}
 	result.Kubernetes = version.GitVersion
+	filled := &content{cluster: l.Cluster, api: l.api}
+	if err := filled.begin(ctx); err != nil {
+		return nil, err
+	}
 	for _, c := range opts.Cases {
-		samples, err := l.measureCase(ctx, c, opts)
+		samples, err := l.measureCase(ctx, filled, c, opts)
 		result.Samples = append(result.Samples, samples...)
 		if err != nil {
 			return result, fmt.Errorf("measure %s: %w", c, err)
@@ -81,22 +85,19 @@ func (l *Lab) Measure(ctx context.Context, opts Options) (*Result, error) {
 	return result, nil
 }
 
-func (l *Lab) measureCase(ctx context.Context, c Case, opts Options) (samples []*Sample, err error) {
-	filled := &content{Case: c, cluster: l.Cluster, api: l.api}
+func (l *Lab) measureCase(ctx context.Context, filled *content, c Case, opts Options) (samples []*Sample, err error) {
 	opts.Progress("%s: write them to the API server", c)
 	start := time.Now()
-	defer func() {
-		if ctx.Err() == nil { // else the cluster goes
-			err = errors.Join(err, filled.empty(ctx))
-		}
-	}()
-	if err := filled.fill(ctx); err != nil {
+	if err := filled.become(ctx, c); err != nil {
 		return nil, err
 	}
 	opts.Progress("%s: written in %s", c, time.Since(start).Round(time.Second))
 	for pass := range opts.Passes {
 		for i := range l.products {
 			p := l.products[(i+pass)%len(l.products)]
+			if opts.Only != "" && p.name() != opts.Only {
+				continue
+			}
 			opts.Progress("%s: pass %d of %d, %s", c, pass+1, opts.Passes, p.name())
 			t := &trial{content: filled, product: p, opts: opts, sample: &Sample{Case: c, Product: p.name(), Pass: pass}}
 			err := t.run(ctx)
@@ -119,11 +120,13 @@ func (t *trial) end(ctx context.Context, failed error) error {
 		t.opts.Progress("%s with %s failed: %v", t.product.name(), t.Case, failed)
 		t.keepLogs(ctx)
 	}
+	begin := time.Now()
 	for _, step := range []func(context.Context) error{t.removeGateways, t.product.uninstall, t.reset} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("remove %s: %w", t.product.name(), err)
 		}
 	}
+	t.opts.Progress("  removed: %s", time.Since(begin).Round(100*time.Millisecond))
 	return nil
 }
 

@@ -14,10 +14,14 @@ import (
 
 	"sluice.io/sluice/test/bench/rig"
 	"sluice.io/sluice/test/cluster"
+	"sluice.io/sluice/test/install"
 )
 
 // startup is how long a product may take to install, and to go.
 const startup = 3 * time.Minute
+
+// Products lists the names of what is measured.
+func Products() []string { return []string{install.GatewayClass, envoyGatewayClass} }
 
 // product is what is measured.
 type product interface {
@@ -31,6 +35,9 @@ type product interface {
 	pods(ctx context.Context) (map[Role][]pod, error)
 	// groups are cgroups outside of pods, by role.
 	groups() map[Role][]string
+	// inspect returns the version of its Envoys, and an error if one of them
+	// rejected something.
+	inspect(ctx context.Context) (string, error)
 	// uninstall removes it; no Gateway is left.
 	uninstall(ctx context.Context) error
 }
@@ -140,17 +147,19 @@ func (t *trial) memory(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.sample.Memory, t.sample.PeakMemory = map[Role]int64{}, map[Role]int64{}
+	t.sample.Memory, t.sample.PeakMemory, t.sample.Processes = map[Role]int64{}, map[Role]int64{}, map[Role]int{}
 	for role, dirs := range groups {
 		for _, dir := range dirs {
 			for _, pid := range processes(dir) {
 				rss, errNow := rig.RSS(pid)
 				peak, errPeak := rig.PeakRSS(pid)
-				if errors.Join(errNow, errPeak) != nil {
+				is, errName := roleOf(pid, role)
+				if errors.Join(errNow, errPeak, errName) != nil || is == "" {
 					continue // it has ended: a probe, or the like
 				}
-				t.sample.Memory[role] += rss
-				t.sample.PeakMemory[role] += peak
+				t.sample.Memory[is] += rss
+				t.sample.PeakMemory[is] += peak
+				t.sample.Processes[is]++
 			}
 		}
 	}
@@ -158,6 +167,26 @@ func (t *trial) memory(ctx context.Context) error {
 		return errors.New("no process of Envoy has been found")
 	}
 	return nil
+}
+
+// roleOf is the role of a process in the group of a role; empty for that which
+// only keeps a pod's namespaces.
+func roleOf(pid int, group Role) (Role, error) {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	switch comm := strings.TrimSpace(string(name)); {
+	case comm == "pause":
+		return "", err
+	case group == Envoy && comm != "envoy":
+		return Minder, err
+	}
+	return group, err
+}
+
+// inspect notes which Envoy was measured, and whether it took all of its
+// configuration.
+func (t *trial) inspect(ctx context.Context) (err error) {
+	t.sample.Envoy, err = t.product.inspect(ctx)
+	return err
 }
 
 // processes lists those in a cgroup and below.

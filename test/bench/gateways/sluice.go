@@ -2,11 +2,13 @@ package gateways
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
 
+	"sluice.io/sluice/agent"
 	"sluice.io/sluice/test/cluster"
 	"sluice.io/sluice/test/install"
 )
@@ -82,6 +84,28 @@ func (s *sluice) groups() map[Role][]string {
 		dirs = append(dirs, filepath.Join(s.cluster.NodeCgroup(i), "sluice", "envoy"))
 	}
 	return map[Role][]string{Envoy: dirs}
+}
+
+func (s *sluice) inspect(ctx context.Context) (version string, err error) {
+	pods, err := s.pods(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, p := range pods[Agent] {
+		out, err := s.cluster.Kubectl(ctx, "-n", install.Namespace, "exec", p.Metadata.Name, "--", "sluice", "status", "-o", "json")
+		if err != nil {
+			return "", err
+		}
+		var st agent.Status
+		if err := json.Unmarshal([]byte(out), &st); err != nil {
+			return "", fmt.Errorf("read the status of %s: %w", p.Metadata.Name, err)
+		}
+		if len(st.XDS.Rejected) > 0 {
+			return "", fmt.Errorf("the Envoy of %s rejected %d resources: %s", p.Spec.NodeName, len(st.XDS.Rejected), st.XDS.Rejected[0].Message)
+		}
+		version = st.XDS.Version
+	}
+	return version, nil
 }
 
 func (s *sluice) uninstall(ctx context.Context) error {

@@ -27,9 +27,12 @@ const (
 	quiet     = 0.1
 	lull      = 2 * time.Second
 	unsettled = 3 * time.Minute
-	// idle is for how long the CPU time without edits is measured: two of Envoy's
-	// periods of chores.
-	idle = 10 * time.Second
+	// chores is Envoy's own period, over whose multiples CPU time is measured; idle
+	// for how long without edits.
+	chores = 5 * time.Second
+	idle   = 2 * chores
+	// hasty is how long an answer is waited for while a product starts.
+	hasty = 250 * time.Millisecond
 )
 
 // trial is one product in one case and pass.
@@ -59,6 +62,7 @@ func (t *trial) run(ctx context.Context) error {
 		{"replace backends", t.rollout},
 		{"account for CPU time", t.accountEdits},
 		{"read memory", t.memory},
+		{"ask what Envoy took", t.inspect},
 	} {
 		begin := time.Now()
 		if err := step.do(ctx); err != nil {
@@ -105,7 +109,7 @@ func (t *trial) start(ctx context.Context) error {
 func (t *trial) converge(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, unconverged)
 	defer cancel()
-	c := &connection{from: t.cluster.Control()}
+	c := &connection{from: t.cluster.Control(), patience: hasty}
 	defer func() { c.close() }()
 	step := max(1, (t.Routes-1)/100)
 	for i := t.Routes - 1; i >= 0; i -= step {

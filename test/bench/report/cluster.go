@@ -223,7 +223,7 @@ func (r *ClusterResults) startAndMemory() *Table {
 	t := &Table{
 		Title: "From the write of the Gateways, for which all routes wait; and memory, MiB (at most)",
 		Header: []string{"", "", "seconds until served", "until at rest", "CPU s: agents", "controllers", "Envoys",
-			"memory: agents", "controllers", "Envoys", "all"},
+			"memory: agents", "controllers", "Envoys", "their minders", "all"},
 	}
 	return r.rows(t, func(c gateways.Case, product string) []string {
 		cells := []string{
@@ -233,7 +233,7 @@ func (r *ClusterResults) startAndMemory() *Table {
 		for _, role := range gateways.Roles() {
 			cells = append(cells, r.role(c, product, role, func(s *gateways.Sample) float64 { return s.StartCPU[role] }))
 		}
-		for _, role := range gateways.Roles() {
+		for _, role := range gateways.MemoryRoles() {
 			now := r.role(c, product, role, func(s *gateways.Sample) float64 { return float64(s.Memory[role]) / (1 << 20) })
 			if peak := r.role(c, product, role, func(s *gateways.Sample) float64 { return float64(s.PeakMemory[role]) / (1 << 20) }); now != "-" {
 				now += " (" + peak + ")"

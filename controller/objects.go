@@ -84,7 +84,7 @@ type objects struct {
 
 func newObjects(c *Controller) *objects {
 	o := &objects{
-		client: c.client, metrics: c.metrics, log: c.log.With("part", "objects"), queue: newQueue[model.ObjectRef](),
+		client: c.client, metrics: c.metrics, log: c.log.With("part", "objects"), queue: newQueue(urgent),
 		want: map[model.ObjectRef]*object{}, have: map[model.ObjectRef]state{}, due: map[model.ObjectRef]bool{},
 	}
 	o.queue.look, o.queue.failed = o.look, o.failed

@@ -18,7 +18,8 @@ const (
 	lastPause  = time.Minute
 )
 
-// queue looks at objects one after the other, never at one twice at once.
+// queue looks at objects one after the other, urgent ones first, never at one
+// twice at once.
 type queue[K comparable] struct {
 	waiting workqueue.TypedRateLimitingInterface[K]
 	// look brings one object in line. After tells when to look again, zero for not
@@ -28,9 +29,13 @@ type queue[K comparable] struct {
 	failed func(key K, err error)
 }
 
-func newQueue[K comparable]() *queue[K] {
+func newQueue[K comparable](urgent func(K) bool) *queue[K] {
 	limits := workqueue.NewTypedItemExponentialFailureRateLimiter[K](firstPause, lastPause)
-	return &queue[K]{waiting: workqueue.NewTypedRateLimitingQueue[K](limits)}
+	return &queue[K]{waiting: workqueue.NewTypedRateLimitingQueueWithConfig(limits, workqueue.TypedRateLimitingQueueConfig[K]{
+		DelayingQueue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[K]{
+			Queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[K]{Queue: newOrder(urgent)}),
+		}),
+	})}
 }
 
 // add has an object looked at.

@@ -49,7 +49,7 @@ type history struct {
 
 func newStatuses(c *Controller) *statuses {
 	s := &statuses{
-		client: c.client, metrics: c.metrics, log: c.log.With("part", "status"), queue: newQueue[model.ObjectRef](),
+		client: c.client, metrics: c.metrics, log: c.log.With("part", "status"), queue: newQueue(urgent),
 		live: map[model.ObjectRef]source.KubeObject{}, wishes: map[model.ObjectRef]wish{}, written: map[model.ObjectRef]*history{},
 	}
 	s.queue.look, s.queue.failed = s.look, s.failed

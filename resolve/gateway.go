@@ -7,6 +7,7 @@ import (
 	"sluice.io/sluice/resolve/finding"
 	"sluice.io/sluice/resolve/gateway"
 	"sluice.io/sluice/resolve/object"
+	"sluice.io/sluice/resolve/reference"
 	"sluice.io/sluice/source"
 )
 
@@ -95,7 +96,9 @@ func (u *round) attachGuests(parent model.ObjectRef) {
 
 // makeFrame reads a gateway; nil when it is not ours.
 func (u *round) makeFrame(n object.Name) *gateway.Frame {
-	u.releaseGateway(n)
+	ref := n.Ref(object.KindGateway)
+	u.grants.Release(ref)
+	u.credentials.Release(ref)
 	g := u.gateways[n]
 	if g == nil {
 		return nil
@@ -107,7 +110,7 @@ func (u *round) makeFrame(n object.Name) *gateway.Frame {
 	return gateway.Read(g, gateway.Surroundings{
 		Class: u.refused(class), Sets: u.setsOfGateway(n), Labels: u.labelsOf,
 		Credential: func(from, to model.ObjectRef, bundle bool, invalid string) *finding.Finding {
-			return u.certify(n, from, credentialKey{ref: to, bundle: bundle}, invalid)
+			return u.certify(ref, from, reference.Key{Ref: to, Bundle: bundle}, invalid)
 		},
 	})
 }

@@ -34,7 +34,7 @@ func (u *round) ingest(ref model.ObjectRef, obj *source.Object) {
 	case object.KindBackendTLSPolicy:
 		u.ingestPolicy(object.NameOf(ref), obj)
 	case object.KindSecret, object.KindConfigMap:
-		u.ingestStore(ref, obj)
+		u.credentials.Put(ref, obj)
 	case object.KindNamespace:
 		u.ingestNamespace(ref.Name, obj)
 	case object.KindAddressPool:
@@ -150,9 +150,6 @@ func (u *round) bind(rt *route) {
 	}
 	for _, n := range rt.Uses {
 		u.usersOf.Add(n, rt)
-		if len(rt.gates) > 0 && n.Namespace != rt.Ref.Namespace {
-			u.crossRoutes.Add(crossing{rt.Ref.Kind, rt.Ref.Namespace, n.Namespace}, rt)
-		}
 	}
 	for _, g := range rt.gates {
 		u.guestsOf.Add(g.parent, rt)
@@ -172,8 +169,8 @@ func (u *round) unbind(rt *route) {
 	}
 	for _, n := range rt.Uses {
 		u.usersOf.Remove(n, rt)
-		u.crossRoutes.Remove(crossing{rt.Ref.Kind, rt.Ref.Namespace, n.Namespace}, rt)
 	}
+	u.grants.Release(rt.Ref)
 	for _, g := range rt.gates {
 		u.guestsOf.Remove(g.parent, rt)
 		u.guestsFrom.Remove(rt.Ref.Namespace, rt)

@@ -12,6 +12,7 @@ import (
 	"sluice.io/sluice/resolve/finding"
 	"sluice.io/sluice/resolve/index"
 	"sluice.io/sluice/resolve/object"
+	"sluice.io/sluice/resolve/reference"
 	"sluice.io/sluice/source"
 )
 
@@ -22,7 +23,6 @@ type policy struct {
 	origin  model.Origin
 	spec    *gatewayv1.BackendTLSPolicySpec
 	targets []policyTarget
-	trusts  []credentialKey // what it refers to
 
 	tls        *model.BackendTLS
 	rejected   *finding.Finding   // it is not accepted, whatever else there is
@@ -40,7 +40,7 @@ func (u *round) ingestPolicy(n object.Name, obj *source.Object) {
 		if object.SameSpec(old.obj, obj) {
 			return
 		}
-		u.releasePolicy(old)
+		u.credentials.Release(n.Ref(object.KindBackendTLSPolicy))
 		for _, t := range old.targets {
 			u.policiesOf.Remove(t.service, n)
 			u.touchTarget(t.service)
@@ -74,14 +74,6 @@ func (u *round) touchTarget(service object.Name) {
 	}
 }
 
-func (u *round) releasePolicy(p *policy) {
-	for _, k := range p.trusts {
-		u.trustees.Remove(k, p.Name)
-		u.credentialsTouched.Add(k)
-	}
-	p.trusts = nil
-}
-
 // updatePolicies reads the marked policies, and marks the services that they are
 // for.
 func (u *round) updatePolicies() {
@@ -90,7 +82,7 @@ func (u *round) updatePolicies() {
 		if p == nil {
 			continue
 		}
-		u.releasePolicy(p)
+		u.credentials.Release(n.Ref(object.KindBackendTLSPolicy))
 		u.readPolicy(p)
 		u.report.Add(n.Ref(object.KindBackendTLSPolicy))
 		for _, t := range p.targets {
@@ -143,13 +135,11 @@ func (u *round) authority(p *policy, ref gatewayv1.LocalObjectReference) (model.
 		return model.ObjectRef{}, finding.New(string(gatewayv1.BackendTLSPolicyReasonInvalidKind),
 			"%s %s is not supported: ConfigMaps and Secrets are", object.GroupKind(kind, string(ref.Group)), n)
 	}
-	k := credentialKey{ref: n.Ref(kind), bundle: true}
-	u.trustees.Add(k, p.Name)
-	p.trusts = append(p.trusts, k)
-	if c := u.credential(k); c.wrong != "" {
-		return model.ObjectRef{}, finding.New(string(gatewayv1.BackendTLSPolicyReasonInvalidCACertificateRef), "%s", describeCredential(k.ref, c))
+	bundle := n.Ref(kind)
+	if wrong := u.credentials.Use(p.Name.Ref(object.KindBackendTLSPolicy), reference.Key{Ref: bundle, Bundle: true}); wrong != "" {
+		return model.ObjectRef{}, finding.New(string(gatewayv1.BackendTLSPolicyReasonInvalidCACertificateRef), "%s", wrong)
 	}
-	return k.ref, nil
+	return bundle, nil
 }
 
 // winner returns the policy for a target: the oldest.

@@ -10,7 +10,9 @@ import (
 	"sluice.io/sluice/resolve/backend"
 	"sluice.io/sluice/resolve/finding"
 	"sluice.io/sluice/resolve/object"
+	"sluice.io/sluice/resolve/reference"
 	"sluice.io/sluice/resolve/rules"
+	"sluice.io/sluice/source"
 )
 
 // follow returns how references of a route are followed. Across namespaces
@@ -32,7 +34,7 @@ func (r *Resolver) mayRefer(rt *route, ref gatewayv1.BackendObjectReference, n o
 	switch {
 	case !rules.IsService(ref):
 		return finding.New(finding.InvalidKind, "%s is not supported: only Services are", describeKind(ref))
-	case gateway && !r.granted(rt.Ref, object.KindService, n):
+	case gateway && !r.grants.Permit(rt.Ref, rt.Ref, object.KindService, n):
 		return finding.New(finding.RefNotPermitted,
 			"no ReferenceGrant in namespace %s lets %s of namespace %s refer to Service %s", n.Namespace, rt.Article(), rt.Ref.Namespace, n)
 	}
@@ -80,4 +82,45 @@ func speaks(rt *route, app model.AppProtocol) string {
 func describeKind(ref gatewayv1.BackendObjectReference) string {
 	kind, group := ptr.Deref(ref.Kind, object.KindService), ptr.Deref(ref.Group, "")
 	return fmt.Sprintf("%s %s", object.GroupKind(string(kind), string(group)), ref.Name)
+}
+
+// ingestGrant marks those who refer in the directions of the grant.
+func (u *round) ingestGrant(n object.Name, obj *source.Object) {
+	o, _ := object.As[*gatewayv1.ReferenceGrant](obj)
+	for user := range u.grants.Put(n, o) {
+		u.revisit(user)
+	}
+}
+
+// rereadCredentials marks those who refer to something that became usable, or
+// stopped being so.
+func (u *round) rereadCredentials() {
+	for user := range u.credentials.Reread() {
+		u.revisit(user)
+	}
+}
+
+// revisit marks an object to be read anew, as its references may lead elsewhere.
+func (u *round) revisit(user model.ObjectRef) {
+	switch user.Kind {
+	case object.KindGateway:
+		u.gatewaysTouched.Add(object.NameOf(user))
+	case object.KindBackendTLSPolicy:
+		u.policiesTouched.Add(object.NameOf(user))
+	default:
+		u.compile.Add(u.routes[user])
+	}
+}
+
+// certify follows a reference to a credential, from a gateway or a ListenerSet of it.
+func (r *Resolver) certify(gw, from model.ObjectRef, k reference.Key, invalid string) *finding.Finding {
+	to := object.NameOf(k.Ref)
+	if !r.grants.Permit(gw, from, k.Ref.Kind, to) {
+		return finding.New(finding.RefNotPermitted,
+			"no ReferenceGrant in namespace %s lets a %s of namespace %s refer to %s", to.Namespace, from.Kind, from.Namespace, k.Ref)
+	}
+	if wrong := r.credentials.Use(gw, k); wrong != "" {
+		return finding.New(invalid, "%s", wrong)
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"sluice.io/sluice/resolve/gateway"
 	"sluice.io/sluice/resolve/index"
 	"sluice.io/sluice/resolve/object"
+	"sluice.io/sluice/resolve/reference"
 	"sluice.io/sluice/source"
 )
 
@@ -30,17 +31,17 @@ type Resolver struct {
 	classes      map[string]*gatewayClass // ours
 	gateways     map[object.Name]*gateway.Gateway
 	listenerSets map[object.Name]*gateway.ListenerSet
-	grants       map[object.Name]*grant
-	namespaces   map[string]map[string]string       // labels
-	stores       map[model.ObjectRef]*source.Object // Secrets and ConfigMaps, unread
+	namespaces   map[string]map[string]string // labels
 	policies     map[object.Name]*policy
 	pools        map[string]*pool
 	parameters   map[string]error // GatewayParameters, and what is wrong with them
 
+	grants      *reference.Grants
+	credentials *reference.Credentials
+
 	frames      map[object.Name]*gateway.Frame            // of the gateways that are ours
 	parentAt    map[model.ObjectRef]*gateway.Parent       // Gateways and ListenerSets of ours
 	listenerAt  map[gateway.ListenerKey]*gateway.Listener // their listeners
-	credentials map[credentialKey]*credentials            // those that something refers to
 	losers      map[gateway.ListenerKey]map[*route]loss   // routes that others shut out
 	portHolders map[gateway.Claim]object.Name             // who has a port
 	claimed     map[object.Name]index.Set[gateway.Claim]  // what a gateway claims
@@ -48,25 +49,18 @@ type Resolver struct {
 	hostsAt     index.Of[model.PortKey, model.HostKey]    // port -> hosts that were made
 	askedFor    map[netip.Addr]int                        // addresses of gateways without a controller
 
-	classMembers  index.Of[string, object.Name]         // GatewayClass -> Gateways
-	setsOf        index.Of[object.Name, object.Name]    // Gateway -> ListenerSets
-	setsIn        index.Of[string, object.Name]         // namespace -> ListenerSets
-	balancers     index.Of[object.Name, object.Name]    // Gateway -> Services that stand before it
-	grantsOf      index.Of[crossing, object.Name]       // direction -> ReferenceGrants
-	crossRoutes   index.Of[crossing, *route]            // direction -> routes that refer so
-	crossGateways index.Of[crossing, object.Name]       // direction -> Gateways that refer so
-	crossedBy     index.Of[object.Name, crossing]       // Gateway -> directions
-	certified     index.Of[credentialKey, object.Name]  // credential -> Gateways
-	certifies     index.Of[object.Name, credentialKey]  // Gateway -> credentials
-	trustees      index.Of[credentialKey, object.Name]  // credential -> BackendTLSPolicies
-	policiesOf    index.Of[object.Name, object.Name]    // Service -> BackendTLSPolicies
-	portClaims    index.Of[gateway.Claim, object.Name]  // port -> Gateways that want it
-	guestsOf      index.Of[model.ObjectRef, *route]     // parent -> routes that name it
-	guestsFrom    index.Of[string, *route]              // namespace -> routes that name gateways
-	guests        index.Of[gateway.ListenerKey, *route] // listener -> routes that are on it
-	buckets       index.Of[bucket, *route]              // domain of a listener -> routes
-	ranks         map[gateway.ListenerKey]rankCount     // listener -> routes by kind
-	senders       map[object.Name]map[object.Name]int   // Service -> gateways, by the number of routes
+	classMembers index.Of[string, object.Name]         // GatewayClass -> Gateways
+	setsOf       index.Of[object.Name, object.Name]    // Gateway -> ListenerSets
+	setsIn       index.Of[string, object.Name]         // namespace -> ListenerSets
+	balancers    index.Of[object.Name, object.Name]    // Gateway -> Services that stand before it
+	policiesOf   index.Of[object.Name, object.Name]    // Service -> BackendTLSPolicies
+	portClaims   index.Of[gateway.Claim, object.Name]  // port -> Gateways that want it
+	guestsOf     index.Of[model.ObjectRef, *route]     // parent -> routes that name it
+	guestsFrom   index.Of[string, *route]              // namespace -> routes that name gateways
+	guests       index.Of[gateway.ListenerKey, *route] // listener -> routes that are on it
+	buckets      index.Of[bucket, *route]              // domain of a listener -> routes
+	ranks        map[gateway.ListenerKey]rankCount     // listener -> routes by kind
+	senders      map[object.Name]map[object.Name]int   // Service -> gateways, by the number of routes
 
 	made      *model.Mesh                   // all that was emitted so far
 	frontends map[group][]model.FrontendKey // what each group made
@@ -91,58 +85,50 @@ type group struct {
 // New returns a resolver that knows no objects.
 func New() *Resolver {
 	return &Resolver{
-		services:      map[object.Name]*service{},
-		slices:        map[object.Name]*backend.Slice{},
-		routes:        map[model.ObjectRef]*route{},
-		workloads:     map[object.Name]*workload{},
-		slicesOf:      index.Of[object.Name, object.Name]{},
-		boundTo:       index.Of[group, *route]{},
-		scopesOf:      index.Of[object.Name, string]{},
-		usersOf:       index.Of[object.Name, *route]{},
-		claimants:     index.Of[netip.Addr, object.Name]{},
-		holders:       map[netip.Addr]object.Name{},
-		tenants:       index.Of[string, object.Name]{},
-		classes:       map[string]*gatewayClass{},
-		gateways:      map[object.Name]*gateway.Gateway{},
-		listenerSets:  map[object.Name]*gateway.ListenerSet{},
-		grants:        map[object.Name]*grant{},
-		namespaces:    map[string]map[string]string{},
-		stores:        map[model.ObjectRef]*source.Object{},
-		policies:      map[object.Name]*policy{},
-		pools:         map[string]*pool{},
-		parameters:    map[string]error{},
-		frames:        map[object.Name]*gateway.Frame{},
-		parentAt:      map[model.ObjectRef]*gateway.Parent{},
-		listenerAt:    map[gateway.ListenerKey]*gateway.Listener{},
-		credentials:   map[credentialKey]*credentials{},
-		losers:        map[gateway.ListenerKey]map[*route]loss{},
-		portHolders:   map[gateway.Claim]object.Name{},
-		claimed:       map[object.Name]index.Set[gateway.Claim]{},
-		portClaims:    index.Of[gateway.Claim, object.Name]{},
-		portsOf:       map[object.Name]index.Set[model.PortKey]{},
-		hostsAt:       index.Of[model.PortKey, model.HostKey]{},
-		askedFor:      map[netip.Addr]int{},
-		classMembers:  index.Of[string, object.Name]{},
-		setsOf:        index.Of[object.Name, object.Name]{},
-		setsIn:        index.Of[string, object.Name]{},
-		balancers:     index.Of[object.Name, object.Name]{},
-		grantsOf:      index.Of[crossing, object.Name]{},
-		crossRoutes:   index.Of[crossing, *route]{},
-		crossGateways: index.Of[crossing, object.Name]{},
-		crossedBy:     index.Of[object.Name, crossing]{},
-		certified:     index.Of[credentialKey, object.Name]{},
-		certifies:     index.Of[object.Name, credentialKey]{},
-		trustees:      index.Of[credentialKey, object.Name]{},
-		policiesOf:    index.Of[object.Name, object.Name]{},
-		guestsOf:      index.Of[model.ObjectRef, *route]{},
-		guestsFrom:    index.Of[string, *route]{},
-		guests:        index.Of[gateway.ListenerKey, *route]{},
-		buckets:       index.Of[bucket, *route]{},
-		ranks:         map[gateway.ListenerKey]rankCount{},
-		senders:       map[object.Name]map[object.Name]int{},
-		made:          model.NewMesh(),
-		frontends:     map[group][]model.FrontendKey{},
-		statuses:      map[model.ObjectRef]*model.Status{},
+		services:     map[object.Name]*service{},
+		slices:       map[object.Name]*backend.Slice{},
+		routes:       map[model.ObjectRef]*route{},
+		workloads:    map[object.Name]*workload{},
+		slicesOf:     index.Of[object.Name, object.Name]{},
+		boundTo:      index.Of[group, *route]{},
+		scopesOf:     index.Of[object.Name, string]{},
+		usersOf:      index.Of[object.Name, *route]{},
+		claimants:    index.Of[netip.Addr, object.Name]{},
+		holders:      map[netip.Addr]object.Name{},
+		tenants:      index.Of[string, object.Name]{},
+		classes:      map[string]*gatewayClass{},
+		gateways:     map[object.Name]*gateway.Gateway{},
+		listenerSets: map[object.Name]*gateway.ListenerSet{},
+		namespaces:   map[string]map[string]string{},
+		policies:     map[object.Name]*policy{},
+		pools:        map[string]*pool{},
+		parameters:   map[string]error{},
+		grants:       reference.NewGrants(),
+		credentials:  reference.NewCredentials(),
+		frames:       map[object.Name]*gateway.Frame{},
+		parentAt:     map[model.ObjectRef]*gateway.Parent{},
+		listenerAt:   map[gateway.ListenerKey]*gateway.Listener{},
+		losers:       map[gateway.ListenerKey]map[*route]loss{},
+		portHolders:  map[gateway.Claim]object.Name{},
+		claimed:      map[object.Name]index.Set[gateway.Claim]{},
+		portClaims:   index.Of[gateway.Claim, object.Name]{},
+		portsOf:      map[object.Name]index.Set[model.PortKey]{},
+		hostsAt:      index.Of[model.PortKey, model.HostKey]{},
+		askedFor:     map[netip.Addr]int{},
+		classMembers: index.Of[string, object.Name]{},
+		setsOf:       index.Of[object.Name, object.Name]{},
+		setsIn:       index.Of[string, object.Name]{},
+		balancers:    index.Of[object.Name, object.Name]{},
+		policiesOf:   index.Of[object.Name, object.Name]{},
+		guestsOf:     index.Of[model.ObjectRef, *route]{},
+		guestsFrom:   index.Of[string, *route]{},
+		guests:       index.Of[gateway.ListenerKey, *route]{},
+		buckets:      index.Of[bucket, *route]{},
+		ranks:        map[gateway.ListenerKey]rankCount{},
+		senders:      map[object.Name]map[object.Name]int{},
+		made:         model.NewMesh(),
+		frontends:    map[group][]model.FrontendKey{},
+		statuses:     map[model.ObjectRef]*model.Status{},
 	}
 }
 
@@ -163,15 +149,14 @@ func (r *Resolver) Update(changed map[model.ObjectRef]*source.Object) Result {
 		groups:    index.Set[group]{},
 		report:    index.Set[model.ObjectRef]{},
 
-		gatewaysTouched:    index.Set[object.Name]{},
-		portsTouched:       index.Set[object.Name]{},
-		claimsTouched:      index.Set[object.Name]{},
-		portClaimsTouched:  index.Set[gateway.Claim]{},
-		hostsTouched:       index.Set[model.HostKey]{},
-		settle:             index.Set[gateway.ListenerKey]{},
-		credentialsTouched: index.Set[credentialKey]{},
-		policiesTouched:    index.Set[object.Name]{},
-		announce:           index.Set[netip.Addr]{},
+		gatewaysTouched:   index.Set[object.Name]{},
+		portsTouched:      index.Set[object.Name]{},
+		claimsTouched:     index.Set[object.Name]{},
+		portClaimsTouched: index.Set[gateway.Claim]{},
+		hostsTouched:      index.Set[model.HostKey]{},
+		settle:            index.Set[gateway.ListenerKey]{},
+		policiesTouched:   index.Set[object.Name]{},
+		announce:          index.Set[netip.Addr]{},
 	}
 	for ref, obj := range changed {
 		u.ingest(ref, obj)
@@ -190,7 +175,7 @@ func (r *Resolver) Update(changed map[model.ObjectRef]*source.Object) Result {
 	u.settleListeners()
 	u.updateHosts()
 	u.updatePorts()
-	u.emitCredentials()
+	u.credentials.Emit(u.made, u.delta)
 	u.updateAnnouncements()
 	u.updateStatuses()
 	r.made.Apply(u.delta)
@@ -213,15 +198,14 @@ type round struct {
 	groups    index.Set[group]           // frontends to make
 	report    index.Set[model.ObjectRef] // objects whose status may have changed
 
-	gatewaysTouched    index.Set[object.Name]         // gateways to read anew
-	portsTouched       index.Set[object.Name]         // gateways whose ports to make
-	claimsTouched      index.Set[object.Name]         // gateways whose claims to read anew
-	portClaimsTouched  index.Set[gateway.Claim]       // ports whose claimants changed
-	hostsTouched       index.Set[model.HostKey]       // hosts to make
-	settle             index.Set[gateway.ListenerKey] // listeners whose routes changed
-	credentialsTouched index.Set[credentialKey]       // credentials to read or to emit
-	policiesTouched    index.Set[object.Name]         // policies to read anew
-	announce           index.Set[netip.Addr]          // addresses whose answerers may have changed
+	gatewaysTouched   index.Set[object.Name]         // gateways to read anew
+	portsTouched      index.Set[object.Name]         // gateways whose ports to make
+	claimsTouched     index.Set[object.Name]         // gateways whose claims to read anew
+	portClaimsTouched index.Set[gateway.Claim]       // ports whose claimants changed
+	hostsTouched      index.Set[model.HostKey]       // hosts to make
+	settle            index.Set[gateway.ListenerKey] // listeners whose routes changed
+	policiesTouched   index.Set[object.Name]         // policies to read anew
+	announce          index.Set[netip.Addr]          // addresses whose answerers may have changed
 }
 
 // touch marks a service, and remembers what it was before this round.

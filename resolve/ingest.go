@@ -9,6 +9,7 @@ import (
 	"sluice.io/sluice/resolve/backend"
 	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/resolve/rules"
+	"sluice.io/sluice/resolve/workload"
 	"sluice.io/sluice/source"
 )
 
@@ -48,10 +49,7 @@ func (u *round) ingestService(n object.Name, obj *source.Object) {
 	u.touch(n)
 	u.report.Add(n.Ref(object.KindService))
 	if old := u.services[n]; old != nil {
-		for _, a := range old.Addresses {
-			u.claimants.Remove(a, n)
-			u.addresses.Add(a)
-		}
+		u.vips.Claim(old.Seniority, nil)
 		u.balance(old, false)
 		delete(u.services, n)
 	}
@@ -61,10 +59,7 @@ func (u *round) ingestService(n object.Name, obj *source.Object) {
 	}
 	s := &service{Service: backend.ReadService(svc, obj)}
 	u.services[n] = s
-	for _, a := range s.Addresses {
-		u.claimants.Add(a, n)
-		u.addresses.Add(a)
-	}
+	u.vips.Claim(s.Seniority, s.Addresses)
 	u.balance(s, true)
 }
 
@@ -104,21 +99,21 @@ func (u *round) ingestSlice(n object.Name, obj *source.Object) {
 }
 
 func (u *round) ingestWorkload(n object.Name, obj *source.Object) {
-	if old := u.workloads[n]; old != nil {
-		u.tenants.Remove(old.place, n)
-		u.places.Add(old.place)
-		delete(u.workloads, n)
-	}
 	u.report.Add(n.Ref(object.KindWorkload))
+	u.places.Claim(object.Seniority{Name: n}, nil)
+	delete(u.workloads, n)
 	wl, ok := object.As[*v1alpha1.Workload](obj)
 	if !ok {
 		u.emitWorkload(n, nil)
 		return
 	}
-	w := parseWorkload(wl, obj)
+	w := workload.Read(wl, obj)
 	u.workloads[n] = w
-	u.tenants.Add(w.place, n)
-	u.places.Add(w.place)
+	if w.Place == "" {
+		u.emitWorkload(n, nil)
+		return
+	}
+	u.places.Claim(w.Seniority, []string{w.Place})
 }
 
 func (u *round) ingestRoute(ref model.ObjectRef, obj *source.Object) {

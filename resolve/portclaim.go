@@ -11,73 +11,43 @@ import (
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve/finding"
 	"sluice.io/sluice/resolve/gateway"
-	"sluice.io/sluice/resolve/index"
 	"sluice.io/sluice/resolve/object"
 )
 
 // claimsOf lists all that a gateway claims: its ports at its addresses, and the
 // ports of the nodes at which load balancers dial for it.
-func (r *Resolver) claimsOf(n object.Name) index.Set[gateway.Claim] {
-	f := r.frames[n]
-	if f == nil {
-		return nil
-	}
-	all := index.Set[gateway.Claim]{}
+func (r *Resolver) claimsOf(f *gateway.Frame) []gateway.Claim {
+	var all []gateway.Claim
 	for k := range f.Ports {
-		for _, c := range f.ClaimsOn(k) {
-			all.Add(c)
-		}
+		all = append(all, f.ClaimsOn(k)...)
 		if t := r.wanted(k); t != 0 {
-			all.Add(gateway.Claim{Port: t, Protocol: k.Protocol})
+			all = append(all, gateway.Claim{Port: t, Protocol: k.Protocol})
 		}
 	}
 	return all
 }
 
-// claimPorts enters what the marked gateways claim, and marks what changed.
+// claimPorts says what the marked gateways claim.
 func (u *round) claimPorts() {
 	for n := range u.claimsTouched {
-		now := u.claimsOf(n)
-		for c := range u.claimed[n] {
-			u.portClaimsTouched.Add(c)
-			if !now.Has(c) {
-				u.portClaims.Remove(c, n)
-			}
-		}
-		for c := range now {
-			u.portClaimsTouched.Add(c)
-			u.portClaims.Add(c, n)
-		}
-		if len(now) > 0 {
-			u.claimed[n] = now
+		if f := u.frames[n]; f != nil {
+			u.portClaims.Claim(f.Gateway.Seniority, u.claimsOf(f))
 		} else {
-			delete(u.claimed, n)
+			u.portClaims.Claim(object.Seniority{Name: n}, nil)
 		}
 	}
 }
 
-// settlePortClaims decides who has each port whose claimants changed: the oldest
-// gateway, then the first by namespace/name.
+// settlePortClaims marks the gateways that claim a port whose claimants changed.
 func (u *round) settlePortClaims() {
-	for c := range u.portClaimsTouched {
-		var holder *gateway.Gateway
-		for n := range u.portClaims[c] {
-			if g := u.gateways[n]; holder == nil || g.Compare(holder.Seniority) < 0 {
-				holder = g
-			}
-		}
-		was, had := u.portHolders[c]
-		if holder == nil {
-			delete(u.portHolders, c)
+	for c, before := range u.portClaims.Changed() {
+		claimants := u.portClaims.Claimants(c)
+		if len(claimants) == 1 && claimants[0].Name == before {
 			continue
 		}
-		u.portHolders[c] = holder.Name
-		if had && was == holder.Name && len(u.portClaims[c]) == 1 {
-			continue
-		}
-		for n := range u.portClaims[c] {
-			u.portsTouched.Add(n)
-			for _, p := range u.frames[n].Parents {
+		for _, g := range claimants {
+			u.portsTouched.Add(g.Name)
+			for _, p := range u.frames[g.Name].Parents {
 				u.report.Add(p.Ref)
 			}
 		}
@@ -94,7 +64,7 @@ func (r *Resolver) portAddresses(f *gateway.Frame, k model.PortKey) ([]netip.Add
 	var addrs []netip.Addr
 	has := false
 	for _, c := range claims {
-		if r.portHolders[c] != f.Gateway.Name {
+		if r.portClaims.Holder(c) != f.Gateway.Name {
 			continue
 		}
 		has = true
@@ -119,14 +89,14 @@ func (r *Resolver) portTaken(f *gateway.Frame, k model.PortKey) *finding.Finding
 	case has:
 		return finding.New(string(gatewayv1.ListenerReasonPortUnavailable), "%s", r.targetTaken(k, t))
 	}
-	other := r.portHolders[f.ClaimsOn(k)[0]]
+	other := r.portClaims.Holder(f.ClaimsOn(k)[0])
 	return finding.New(string(gatewayv1.ListenerReasonPortUnavailable),
 		"port %d/%s belongs to %s, which came first", k.Port, k.Protocol, finding.ObjectAt(r.gateways[other].Object.Origin))
 }
 
 // targetTaken says who has the port of the nodes that a gateway's port is to have.
 func (r *Resolver) targetTaken(k model.PortKey, target uint16) string {
-	other := r.portHolders[gateway.Claim{Port: target, Protocol: k.Protocol}]
+	other := r.portClaims.Holder(gateway.Claim{Port: target, Protocol: k.Protocol})
 	if other == gatewayName(k) {
 		return fmt.Sprintf("port %d/%s of the nodes, where load balancers dial port %d, is another port's of this Gateway", target, k.Protocol, k.Port)
 	}
@@ -140,7 +110,7 @@ func (r *Resolver) partlyTaken(f *gateway.Frame) *finding.Finding {
 	for _, k := range slices.SortedFunc(maps.Keys(f.Ports), model.ComparePorts) {
 		_, has := r.portAddresses(f, k)
 		for _, c := range f.ClaimsOn(k) {
-			if other := r.portHolders[c]; has && other != f.Gateway.Name {
+			if other := r.portClaims.Holder(c); has && other != f.Gateway.Name {
 				return finding.New(finding.AddressNotUsable, "port %d/%s at %s belongs to %s, which came first", c.Port, c.Protocol, c.Addr, finding.ObjectAt(r.gateways[other].Object.Origin))
 			}
 		}

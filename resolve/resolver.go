@@ -5,10 +5,12 @@ import (
 
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve/backend"
+	"sluice.io/sluice/resolve/claim"
 	"sluice.io/sluice/resolve/gateway"
 	"sluice.io/sluice/resolve/index"
 	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/resolve/reference"
+	"sluice.io/sluice/resolve/workload"
 	"sluice.io/sluice/source"
 )
 
@@ -18,15 +20,12 @@ type Resolver struct {
 	services  map[object.Name]*service
 	slices    map[object.Name]*backend.Slice
 	routes    map[model.ObjectRef]*route
-	workloads map[object.Name]*workload
+	workloads map[object.Name]*workload.Workload
 
-	slicesOf  index.Of[object.Name, object.Name] // service -> its EndpointSlices
-	boundTo   index.Of[group, *route]            // service and scope -> routes that have it as a parent
-	scopesOf  index.Of[object.Name, string]      // service -> scopes that have routes
-	usersOf   index.Of[object.Name, *route]      // service -> routes that send or mirror to it
-	claimants index.Of[netip.Addr, object.Name]  // cluster address -> services that want it
-	holders   map[netip.Addr]object.Name         // cluster address -> the service that has it
-	tenants   index.Of[string, object.Name]      // a workload's place -> workloads that declare it
+	slicesOf index.Of[object.Name, object.Name] // service -> its EndpointSlices
+	boundTo  index.Of[group, *route]            // service and scope -> routes that have it as a parent
+	scopesOf index.Of[object.Name, string]      // service -> scopes that have routes
+	usersOf  index.Of[object.Name, *route]      // service -> routes that send or mirror to it
 
 	classes      map[string]*gatewayClass // ours
 	gateways     map[object.Name]*gateway.Gateway
@@ -36,25 +35,26 @@ type Resolver struct {
 	pools        map[string]*pool
 	parameters   map[string]error // GatewayParameters, and what is wrong with them
 
+	vips       *claim.Book[netip.Addr]    // cluster addresses, of services
+	places     *claim.Book[string]        // network namespaces and cgroups, of workloads
+	portClaims *claim.Book[gateway.Claim] // ports, of gateways
+
 	grants      *reference.Grants
 	credentials *reference.Credentials
 
-	frames      map[object.Name]*gateway.Frame            // of the gateways that are ours
-	parentAt    map[model.ObjectRef]*gateway.Parent       // Gateways and ListenerSets of ours
-	listenerAt  map[gateway.ListenerKey]*gateway.Listener // their listeners
-	losers      map[gateway.ListenerKey]map[*route]loss   // routes that others shut out
-	portHolders map[gateway.Claim]object.Name             // who has a port
-	claimed     map[object.Name]index.Set[gateway.Claim]  // what a gateway claims
-	portsOf     map[object.Name]index.Set[model.PortKey]  // gateway -> ports that were made
-	hostsAt     index.Of[model.PortKey, model.HostKey]    // port -> hosts that were made
-	askedFor    map[netip.Addr]int                        // addresses of gateways without a controller
+	frames     map[object.Name]*gateway.Frame            // of the gateways that are ours
+	parentAt   map[model.ObjectRef]*gateway.Parent       // Gateways and ListenerSets of ours
+	listenerAt map[gateway.ListenerKey]*gateway.Listener // their listeners
+	losers     map[gateway.ListenerKey]map[*route]loss   // routes that others shut out
+	portsOf    map[object.Name]index.Set[model.PortKey]  // gateway -> ports that were made
+	hostsAt    index.Of[model.PortKey, model.HostKey]    // port -> hosts that were made
+	askedFor   map[netip.Addr]int                        // addresses of gateways without a controller
 
 	classMembers index.Of[string, object.Name]         // GatewayClass -> Gateways
 	setsOf       index.Of[object.Name, object.Name]    // Gateway -> ListenerSets
 	setsIn       index.Of[string, object.Name]         // namespace -> ListenerSets
 	balancers    index.Of[object.Name, object.Name]    // Gateway -> Services that stand before it
 	policiesOf   index.Of[object.Name, object.Name]    // Service -> BackendTLSPolicies
-	portClaims   index.Of[gateway.Claim, object.Name]  // port -> Gateways that want it
 	guestsOf     index.Of[model.ObjectRef, *route]     // parent -> routes that name it
 	guestsFrom   index.Of[string, *route]              // namespace -> routes that name gateways
 	guests       index.Of[gateway.ListenerKey, *route] // listener -> routes that are on it
@@ -88,14 +88,11 @@ func New() *Resolver {
 		services:     map[object.Name]*service{},
 		slices:       map[object.Name]*backend.Slice{},
 		routes:       map[model.ObjectRef]*route{},
-		workloads:    map[object.Name]*workload{},
+		workloads:    map[object.Name]*workload.Workload{},
 		slicesOf:     index.Of[object.Name, object.Name]{},
 		boundTo:      index.Of[group, *route]{},
 		scopesOf:     index.Of[object.Name, string]{},
 		usersOf:      index.Of[object.Name, *route]{},
-		claimants:    index.Of[netip.Addr, object.Name]{},
-		holders:      map[netip.Addr]object.Name{},
-		tenants:      index.Of[string, object.Name]{},
 		classes:      map[string]*gatewayClass{},
 		gateways:     map[object.Name]*gateway.Gateway{},
 		listenerSets: map[object.Name]*gateway.ListenerSet{},
@@ -103,15 +100,15 @@ func New() *Resolver {
 		policies:     map[object.Name]*policy{},
 		pools:        map[string]*pool{},
 		parameters:   map[string]error{},
+		vips:         claim.NewBook[netip.Addr](),
+		places:       claim.NewBook[string](),
+		portClaims:   claim.NewBook[gateway.Claim](),
 		grants:       reference.NewGrants(),
 		credentials:  reference.NewCredentials(),
 		frames:       map[object.Name]*gateway.Frame{},
 		parentAt:     map[model.ObjectRef]*gateway.Parent{},
 		listenerAt:   map[gateway.ListenerKey]*gateway.Listener{},
 		losers:       map[gateway.ListenerKey]map[*route]loss{},
-		portHolders:  map[gateway.Claim]object.Name{},
-		claimed:      map[object.Name]index.Set[gateway.Claim]{},
-		portClaims:   index.Of[gateway.Claim, object.Name]{},
 		portsOf:      map[object.Name]index.Set[model.PortKey]{},
 		hostsAt:      index.Of[model.PortKey, model.HostKey]{},
 		askedFor:     map[netip.Addr]int{},
@@ -140,8 +137,6 @@ func (r *Resolver) Update(changed map[model.ObjectRef]*source.Object) Result {
 		Resolver:  r,
 		delta:     model.NewDelta(),
 		reported:  map[model.ObjectRef]*model.Status{},
-		addresses: index.Set[netip.Addr]{},
-		places:    index.Set[string]{},
 		touched:   map[object.Name]*service{},
 		endpoints: index.Set[object.Name]{},
 		compile:   index.Set[*route]{},
@@ -149,19 +144,18 @@ func (r *Resolver) Update(changed map[model.ObjectRef]*source.Object) Result {
 		groups:    index.Set[group]{},
 		report:    index.Set[model.ObjectRef]{},
 
-		gatewaysTouched:   index.Set[object.Name]{},
-		portsTouched:      index.Set[object.Name]{},
-		claimsTouched:     index.Set[object.Name]{},
-		portClaimsTouched: index.Set[gateway.Claim]{},
-		hostsTouched:      index.Set[model.HostKey]{},
-		settle:            index.Set[gateway.ListenerKey]{},
-		policiesTouched:   index.Set[object.Name]{},
-		announce:          index.Set[netip.Addr]{},
+		gatewaysTouched: index.Set[object.Name]{},
+		portsTouched:    index.Set[object.Name]{},
+		claimsTouched:   index.Set[object.Name]{},
+		hostsTouched:    index.Set[model.HostKey]{},
+		settle:          index.Set[gateway.ListenerKey]{},
+		policiesTouched: index.Set[object.Name]{},
+		announce:        index.Set[netip.Addr]{},
 	}
 	for ref, obj := range changed {
 		u.ingest(ref, obj)
 	}
-	u.settleClaims()
+	u.settleVIPs()
 	u.settleWorkloads()
 	u.rereadCredentials()
 	u.updateGateways()
@@ -189,8 +183,6 @@ type round struct {
 	delta    *model.Delta
 	reported map[model.ObjectRef]*model.Status
 
-	addresses index.Set[netip.Addr]      // cluster addresses whose claimants changed
-	places    index.Set[string]          // workloads' places whose tenants changed
 	touched   map[object.Name]*service   // services touched, as they were before the round
 	endpoints index.Set[object.Name]     // services whose endpoints may have changed
 	compile   index.Set[*route]          // routes to compile
@@ -198,14 +190,13 @@ type round struct {
 	groups    index.Set[group]           // frontends to make
 	report    index.Set[model.ObjectRef] // objects whose status may have changed
 
-	gatewaysTouched   index.Set[object.Name]         // gateways to read anew
-	portsTouched      index.Set[object.Name]         // gateways whose ports to make
-	claimsTouched     index.Set[object.Name]         // gateways whose claims to read anew
-	portClaimsTouched index.Set[gateway.Claim]       // ports whose claimants changed
-	hostsTouched      index.Set[model.HostKey]       // hosts to make
-	settle            index.Set[gateway.ListenerKey] // listeners whose routes changed
-	policiesTouched   index.Set[object.Name]         // policies to read anew
-	announce          index.Set[netip.Addr]          // addresses whose answerers may have changed
+	gatewaysTouched index.Set[object.Name]         // gateways to read anew
+	portsTouched    index.Set[object.Name]         // gateways whose ports to make
+	claimsTouched   index.Set[object.Name]         // gateways whose claims to read anew
+	hostsTouched    index.Set[model.HostKey]       // hosts to make
+	settle          index.Set[gateway.ListenerKey] // listeners whose routes changed
+	policiesTouched index.Set[object.Name]         // policies to read anew
+	announce        index.Set[netip.Addr]          // addresses whose answerers may have changed
 }
 
 // touch marks a service, and remembers what it was before this round.

@@ -19,6 +19,17 @@ type service struct {
 	encrypted index.Set[backend.PortKey] // the ports to which gateways speak TLS
 }
 
+// settleVIPs marks all services that claim a cluster address whose claimants
+// changed, since what each of them is told depends on the others.
+func (u *round) settleVIPs() {
+	for a := range u.vips.Changed() {
+		for _, c := range u.vips.Claimants(a) {
+			u.touch(c.Name)
+			u.report.Add(c.Name.Ref(object.KindService))
+		}
+	}
+}
+
 // updateServices emits the backends of the touched services and marks what
 // depends on those that really changed.
 func (u *round) updateServices() {
@@ -55,7 +66,7 @@ func (u *round) updateServices() {
 func (u *round) held(s *service) []netip.Addr {
 	var held []netip.Addr
 	for _, a := range s.Addresses {
-		if u.holders[a] == s.Name {
+		if u.vips.Holder(a) == s.Name {
 			held = append(held, a)
 		}
 	}

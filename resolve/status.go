@@ -13,6 +13,7 @@ import (
 	"sluice.io/sluice/resolve/finding"
 	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/resolve/rules"
+	"sluice.io/sluice/resolve/workload"
 )
 
 // The types of conditions that resolve sets.
@@ -63,7 +64,7 @@ func (r *Resolver) statusOf(ref model.ObjectRef) *model.Status {
 	case object.KindWorkload:
 		if w := r.workloads[object.NameOf(ref)]; w != nil {
 			lost := r.lostPlace(w)
-			return complaint(w.made.Origin, w.place != "" && lost == nil, append(slices.Clip(w.problems), lost...))
+			return complaint(w.Made.Origin, w.Place != "" && lost == nil, append(slices.Clip(w.Problems), lost...))
 		}
 	case object.KindGatewayClass:
 		if c := r.classes[ref.Name]; c != nil {
@@ -103,7 +104,7 @@ func complaint(origin model.Origin, usable bool, problems []*finding.Finding) *m
 func (r *Resolver) lostAddresses(s *service) []*finding.Finding {
 	var fs []*finding.Finding
 	for _, a := range s.Addresses {
-		if h := r.holders[a]; h != s.Name {
+		if h := r.vips.Holder(a); h != s.Name {
 			fs = append(fs, finding.New(finding.AddressInUse,
 				"cluster address %s belongs to %s, which came first: give this Service another", a, finding.ObjectAt(r.services[h].Origin)))
 		}
@@ -111,12 +112,12 @@ func (r *Resolver) lostAddresses(s *service) []*finding.Finding {
 	return fs
 }
 
-func (r *Resolver) lostPlace(w *workload) []*finding.Finding {
-	if w.place == "" {
+func (r *Resolver) lostPlace(w *workload.Workload) []*finding.Finding {
+	if w.Place == "" {
 		return nil
 	}
-	if t := r.tenant(w.place); t != w {
-		return []*finding.Finding{finding.New(finding.Invalid, "%s belongs to %s, which came first", w.place, finding.ObjectAt(t.made.Origin))}
+	if t := r.workloads[r.places.Holder(w.Place)]; t != w {
+		return []*finding.Finding{finding.New(finding.Invalid, "%s belongs to %s, which came first", w.Place, finding.ObjectAt(t.Made.Origin))}
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func (r *Resolver) wanted(k model.PortKey) uint16 {
 // gateway's port; zero when there is none, or when it is another's.
 func (r *Resolver) target(k model.PortKey) uint16 {
 	t := r.wanted(k)
-	if t == 0 || r.portHolders[gateway.Claim{Port: t, Protocol: k.Protocol}] != gatewayName(k) || r.doubled(k, t) {
+	if t == 0 || r.portClaims.Holder(gateway.Claim{Port: t, Protocol: k.Protocol}) != gatewayName(k) || r.doubled(k, t) {
 		return 0
 	}
 	return t

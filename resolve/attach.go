@@ -14,15 +14,15 @@ import (
 func (r *Resolver) attachTo(p parent, rt *route) attachment {
 	s := r.services[p.group.service]
 	if s == nil {
-		return refuse(finding.NoMatchingParent, "Service %s does not exist", p.group.service)
+		return refuse("Service %s does not exist", p.group.service)
 	}
 	switch {
 	case s.Kind == backend.Headless:
-		return refuse(finding.NoMatchingParent, "Service %s is headless: clients dial its endpoints, so there is nothing to attach to; give it a cluster address", s.Name)
+		return refuse("Service %s is headless: clients dial its endpoints, so there is nothing to attach to; give it a cluster address", s.Name)
 	case s.Kind == backend.External:
-		return refuse(finding.NoMatchingParent, "Service %s is of type ExternalName: routes attach to Services with a cluster address only", s.Name)
+		return refuse("Service %s is of type ExternalName: routes attach to Services with a cluster address only", s.Name)
 	case len(s.vips) == 0:
-		return refuse(finding.NoMatchingParent, "Service %s has no cluster address that clients could dial", s.Name)
+		return refuse("Service %s has no cluster address that clients could dial", s.Name)
 	}
 	var a attachment
 	var unfit []string
@@ -41,9 +41,9 @@ func (r *Resolver) attachTo(p parent, rt *route) attachment {
 	case len(a.ports) > 0:
 		return a
 	case len(unfit) > 0:
-		return refuse(finding.NoMatchingParent, "%s does not fit port %s of Service %s", rt.Article(), strings.Join(unfit, ", "), s.Name)
+		return refuse("%s does not fit port %s of Service %s", rt.Article(), strings.Join(unfit, ", "), s.Name)
 	}
-	return refuse(finding.NoMatchingParent, "Service %s has no port %s", s.Name, p.wish())
+	return refuse("Service %s has no port %s", s.Name, p.wish())
 }
 
 // wish describes the ports that the parentRef asks for.
@@ -61,6 +61,6 @@ func (p parent) wish() string {
 	return strings.Join(parts, " ")
 }
 
-func refuse(reason, format string, args ...any) attachment {
-	return attachment{refused: finding.New(reason, format, args...)}
+func refuse(format string, args ...any) attachment {
+	return attachment{refused: finding.New(finding.NoMatchingParent, format, args...)}
 }

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 
-	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
@@ -16,34 +15,21 @@ import (
 	"sluice.io/sluice/source"
 )
 
-// policy is a BackendTLSPolicy.
+// policy is a BackendTLSPolicy, and what it comes to.
 type policy struct {
-	object.Seniority
-	obj     *source.Object
-	origin  model.Origin
-	spec    *gatewayv1.BackendTLSPolicySpec
-	targets []policyTarget
-
-	tls        *model.BackendTLS
-	rejected   *finding.Finding   // it is not accepted, whatever else there is
-	unresolved []*finding.Finding // references that lead nowhere
-}
-
-// policyTarget is a Service, or one port of it by name.
-type policyTarget struct {
-	service object.Name
-	port    string
+	*backend.TLSPolicy
+	backend.Encryption
 }
 
 func (u *round) ingestPolicy(n object.Name, obj *source.Object) {
 	if old := u.policies[n]; old != nil {
-		if object.SameSpec(old.obj, obj) {
+		if object.SameSpec(old.Object, obj) {
 			return
 		}
 		u.credentials.Release(n.Ref(object.KindBackendTLSPolicy))
-		for _, t := range old.targets {
-			u.policiesOf.Remove(t.service, n)
-			u.touchTarget(t.service)
+		for _, t := range old.Targets {
+			u.policiesOf.Remove(t.Service, n)
+			u.touchTarget(t.Service)
 		}
 		delete(u.policies, n)
 	}
@@ -52,14 +38,9 @@ func (u *round) ingestPolicy(n object.Name, obj *source.Object) {
 	if !ok {
 		return
 	}
-	p := &policy{Seniority: object.SeniorityOf(o), obj: obj, origin: obj.Origin, spec: &o.Spec}
-	p.Name = n
-	for _, ref := range o.Spec.TargetRefs {
-		if ref.Group == "" && ref.Kind == object.KindService {
-			t := policyTarget{object.Name{Namespace: n.Namespace, Name: string(ref.Name)}, string(ptr.Deref(ref.SectionName, ""))}
-			p.targets = append(p.targets, t)
-			u.policiesOf.Add(t.service, n)
-		}
+	p := &policy{TLSPolicy: backend.ReadPolicy(n, o, obj)}
+	for _, t := range p.Targets {
+		u.policiesOf.Add(t.Service, n)
 	}
 	u.policies[n] = p
 	u.policiesTouched.Add(n)
@@ -82,72 +63,24 @@ func (u *round) updatePolicies() {
 		if p == nil {
 			continue
 		}
-		u.credentials.Release(n.Ref(object.KindBackendTLSPolicy))
-		u.readPolicy(p)
-		u.report.Add(n.Ref(object.KindBackendTLSPolicy))
-		for _, t := range p.targets {
-			u.touchTarget(t.service)
+		ref := n.Ref(object.KindBackendTLSPolicy)
+		u.credentials.Release(ref)
+		p.Encryption = p.Resolve(func(bundle model.ObjectRef, invalid string) *finding.Finding {
+			return u.credentials.Use(ref, reference.Key{Ref: bundle, Bundle: true}, invalid)
+		})
+		u.report.Add(ref)
+		for _, t := range p.Targets {
+			u.touchTarget(t.Service)
 		}
 	}
-}
-
-func (u *round) readPolicy(p *policy) {
-	v := &p.spec.Validation
-	p.tls = &model.BackendTLS{ServerName: string(v.Hostname), Origin: p.origin}
-	p.rejected, p.unresolved = nil, nil
-	for _, s := range v.SubjectAltNames {
-		if s.Type == gatewayv1.URISubjectAltNameType {
-			p.tls.Names = append(p.tls.Names, model.SubjectName{URI: true, Value: string(s.URI)})
-		} else {
-			p.tls.Names = append(p.tls.Names, model.SubjectName{Value: string(s.Hostname)})
-		}
-	}
-	for _, ref := range v.CACertificateRefs {
-		if b, wrong := u.authority(p, ref); wrong != nil {
-			p.unresolved = append(p.unresolved, wrong)
-		} else {
-			p.tls.Bundles = append(p.tls.Bundles, b)
-		}
-	}
-	known := ptr.Deref(v.WellKnownCACertificates, "")
-	switch {
-	case len(v.CACertificateRefs) > 0 && len(p.tls.Bundles) == 0:
-		p.rejected = finding.New(string(gatewayv1.BackendTLSPolicyReasonNoValidCACertificate),
-			"none of the authorities that would vouch for the backend can be used")
-	case len(v.CACertificateRefs) > 0:
-	case known == gatewayv1.WellKnownCACertificatesSystem:
-		p.tls.System = true
-	default:
-		p.rejected = finding.New(string(gatewayv1.PolicyReasonInvalid), "wellKnownCACertificates %q is not known: System is", known)
-	}
-	switch {
-	case p.rejected != nil:
-		p.tls.Invalid = p.rejected.Reason
-	case len(p.unresolved) > 0:
-		p.tls.Invalid = p.unresolved[0].Reason
-	}
-}
-
-func (u *round) authority(p *policy, ref gatewayv1.LocalObjectReference) (model.ObjectRef, *finding.Finding) {
-	n := object.Name{Namespace: p.Name.Namespace, Name: string(ref.Name)}
-	kind := string(ref.Kind)
-	if ref.Group != "" || kind != object.KindConfigMap && kind != object.KindSecret {
-		return model.ObjectRef{}, finding.New(string(gatewayv1.BackendTLSPolicyReasonInvalidKind),
-			"%s %s is not supported: ConfigMaps and Secrets are", object.GroupKind(kind, string(ref.Group)), n)
-	}
-	bundle := n.Ref(kind)
-	if wrong := u.credentials.Use(p.Name.Ref(object.KindBackendTLSPolicy), reference.Key{Ref: bundle, Bundle: true}); wrong != "" {
-		return model.ObjectRef{}, finding.New(string(gatewayv1.BackendTLSPolicyReasonInvalidCACertificateRef), "%s", wrong)
-	}
-	return bundle, nil
 }
 
 // winner returns the policy for a target: the oldest.
-func (r *Resolver) winner(t policyTarget) *policy {
+func (r *Resolver) winner(t backend.Target) *policy {
 	var first *policy
-	for n := range r.policiesOf[t.service] {
+	for n := range r.policiesOf[t.Service] {
 		p := r.policies[n]
-		if slices.Contains(p.targets, t) && (first == nil || p.Compare(first.Seniority) < 0) {
+		if slices.Contains(p.Targets, t) && (first == nil || p.Compare(first.Seniority) < 0) {
 			first = p
 		}
 	}
@@ -160,14 +93,14 @@ func (r *Resolver) encryption(service object.Name, p backend.Port) *model.Backen
 	if len(r.policiesOf[service]) == 0 || p.Protocol != model.TCP {
 		return nil
 	}
-	won := r.winner(policyTarget{service, p.Name})
+	won := r.winner(backend.Target{Service: service, Port: p.Name})
 	if won == nil || p.Name == "" {
-		won = r.winner(policyTarget{service, ""})
+		won = r.winner(backend.Target{Service: service})
 	}
 	if won == nil {
 		return nil
 	}
-	return won.tls
+	return won.TLS
 }
 
 // policyStatus is what a policy is to each gateway that sends to its targets.
@@ -176,11 +109,11 @@ func (r *Resolver) policyStatus(n object.Name) *model.Status {
 	if p == nil {
 		return nil
 	}
-	st := &model.Status{Origin: p.origin}
+	st := &model.Status{Origin: p.Object.Origin}
 	conditions := []model.Condition{r.policyAccepted(p), policyResolved(p)}
 	gateways := index.Set[object.Name]{}
-	for _, t := range p.targets {
-		for gw := range r.senders[t.service] {
+	for _, t := range p.Targets {
+		for gw := range r.senders[t.Service] {
 			gateways.Add(gw)
 		}
 	}
@@ -198,17 +131,17 @@ func (r *Resolver) policyStatus(n object.Name) *model.Status {
 }
 
 func (r *Resolver) policyAccepted(p *policy) model.Condition {
-	if p.rejected != nil {
-		return p.rejected.Condition(conditionAccepted, false)
+	if p.Rejected != nil {
+		return p.Rejected.Condition(conditionAccepted, false)
 	}
-	if len(p.targets) == 0 {
+	if len(p.Targets) == 0 {
 		return finding.New(string(gatewayv1.PolicyReasonInvalid), "targetRefs name no Service").Condition(conditionAccepted, false)
 	}
 	var lost []*finding.Finding
-	for _, t := range p.targets {
+	for _, t := range p.Targets {
 		if won := r.winner(t); won != p {
 			lost = append(lost, finding.New(string(gatewayv1.PolicyReasonConflicted),
-				"%s is for the same Service %s, and came first", finding.ObjectAt(won.origin), t.service))
+				"%s is for the same Service %s, and came first", finding.ObjectAt(won.Object.Origin), t.Service))
 		}
 	}
 	if len(lost) > 0 {
@@ -218,8 +151,8 @@ func (r *Resolver) policyAccepted(p *policy) model.Condition {
 }
 
 func policyResolved(p *policy) model.Condition {
-	if len(p.unresolved) > 0 {
-		return finding.Merge("", p.unresolved).Condition(conditionResolvedRefs, false)
+	if len(p.Unresolved) > 0 {
+		return finding.Merge("", p.Unresolved).Condition(conditionResolvedRefs, false)
 	}
 	return finding.New(finding.ResolvedRefs, "all references are resolved").Condition(conditionResolvedRefs, true)
 }

@@ -119,8 +119,5 @@ func (r *Resolver) certify(gw, from model.ObjectRef, k reference.Key, invalid st
 		return finding.New(finding.RefNotPermitted,
 			"no ReferenceGrant in namespace %s lets a %s of namespace %s refer to %s", to.Namespace, from.Kind, from.Namespace, k.Ref)
 	}
-	if wrong := r.credentials.Use(gw, k); wrong != "" {
-		return finding.New(invalid, "%s", wrong)
-	}
-	return nil
+	return r.credentials.Use(gw, k, invalid)
 }

@@ -2,12 +2,12 @@ package reference
 
 import (
 	"bytes"
-	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve/credential"
+	"sluice.io/sluice/resolve/finding"
 	"sluice.io/sluice/resolve/index"
 	"sluice.io/sluice/source"
 )
@@ -78,9 +78,9 @@ func (c *Credentials) Reread() index.Set[model.ObjectRef] {
 	return concerned
 }
 
-// Use remembers that a user depends on something, and says why that cannot be used;
-// the empty string when it can.
-func (c *Credentials) Use(user model.ObjectRef, k Key) string {
+// Use remembers that a user depends on something. When that cannot be used it says
+// why, with invalid for the reason.
+func (c *Credentials) Use(user model.ObjectRef, k Key, invalid string) *finding.Finding {
 	c.users.Add(k, user)
 	c.uses.Add(user, k)
 	found := c.read[k]
@@ -90,9 +90,9 @@ func (c *Credentials) Use(user model.ObjectRef, k Key) string {
 		c.touched.Add(k)
 	}
 	if found.wrong == "" {
-		return ""
+		return nil
 	}
-	return fmt.Sprintf("%s cannot be used: %s", k.Ref, found.wrong)
+	return finding.New(invalid, "%s cannot be used: %s", k.Ref, found.wrong)
 }
 
 // Release forgets what a user uses.

@@ -10,7 +10,7 @@
 // through these stages, each of which touches only what those before it marked:
 //
 //	ingest       store each object, parsed; keep the reverse indexes
-//	claims       which service holds a cluster address that several want
+//	claims       who has a cluster address, or a workload's place, that several want
 //	credentials  read again the Secrets and ConfigMaps that something refers to
 //	gateways     frames: listeners with their conflicts, certificates, addresses
 //	policies     how gateways speak to backends
@@ -26,6 +26,10 @@
 // clients a consumer route binds. What is made is compared with what was made
 // before, and only differences leave the package.
 //
-// How host names compare is in package hostname, what makes certificates usable
-// in package credential.
+// What an object says by itself, other packages read: rules the routes, gateway the
+// Gateways and ListenerSets, backend the Services, EndpointSlices and
+// BackendTLSPolicies, workload the Workloads. They are pure, and none knows the
+// resolver: where they refer to other objects, they ask a function that they are
+// given. reference keeps ReferenceGrants and credentials, claim what only one can
+// have. Here is what depends on what, and what became of each object.
 package resolve

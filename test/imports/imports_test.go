@@ -4,6 +4,7 @@ package imports
 
 import (
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -48,6 +49,10 @@ var forbidden = []edge{
 	{"observe/explain", "sluice.io/sluice/redirect", "explain must not ask the sinks"},
 	{"observe/explain", "sluice.io/sluice/resolve", "explain reads what resolve wrote"},
 	{"resolve", "sluice.io/sluice/xds", "resolve must not know the sinks"},
+	{"resolve/hostname", "sluice.io/sluice/model", "host names are compared as text"},
+	{"resolve/hostname", "k8s.io/", "host names are compared as text"},
+	{"resolve/credential", "sluice.io/sluice/model", "certificates and keys are bytes"},
+	{"resolve/credential", "k8s.io/", "certificates and keys are bytes"},
 	{"resolve", "sluice.io/sluice/redirect", "resolve must not know the sinks"},
 	{"resolve", "sluice.io/sluice/source/file", "resolve must not know where objects come from"},
 	{"netns", "sigs.k8s.io/", "netns sees the model only"},
@@ -105,6 +110,43 @@ func TestDirectImports(t *testing.T) {
 		for _, d := range list(t, "-f", `{{join .Imports "\n"}}`, module+e.from) {
 			if reaches(d, e.to) {
 				t.Errorf("%s imports %s: %s", e.from, d, e.reason)
+			}
+		}
+	}
+}
+
+// parts lists what each part of resolve may import of the others. That none of them
+// imports resolve itself, the compiler sees to.
+var parts = map[string][]string{
+	"object":     {},
+	"finding":    {},
+	"index":      {},
+	"hostname":   {},
+	"credential": {},
+	"claim":      {"object"},
+	"reference":  {"credential", "finding", "index", "object"},
+	"rules":      {"finding", "hostname", "index", "object"},
+	"gateway":    {"finding", "hostname", "object"},
+	"backend":    {"finding", "object"},
+	"workload":   {"finding", "object"},
+}
+
+// TestPartsOfResolve wants what reads one kind of objects to know nothing of what
+// reads others: how they belong together is the resolver's to say.
+func TestPartsOfResolve(t *testing.T) {
+	const resolve = module + "resolve/"
+	for _, pkg := range list(t, module+"resolve/...") {
+		part := strings.TrimPrefix(pkg, resolve)
+		if part == pkg || part == "resolvetest" {
+			continue
+		}
+		may, ok := parts[part]
+		if !ok {
+			t.Errorf("%s is not listed: say what it may import", pkg)
+		}
+		for _, d := range list(t, "-f", `{{join .Imports "\n"}}`, pkg) {
+			if other, in := strings.CutPrefix(d, resolve); in && !slices.Contains(may, other) {
+				t.Errorf("%s imports %s, which it must not know", pkg, d)
 			}
 		}
 	}

@@ -39,30 +39,51 @@ func (c *Cluster) Client() (*http.Client, error) {
 
 // Get reads an object from the API server; into may be nil.
 func (c *Cluster) Get(ctx context.Context, path string, into any) error {
-	client, err := c.Client()
-	if err != nil {
+	b, err := c.request(ctx, http.MethodGet, path, "", "")
+	if err != nil || into == nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL()+path, nil)
+	return json.Unmarshal(b, into)
+}
+
+// Apply makes or changes the object at the path as YAML says, by server-side
+// apply. It is what kubectl does, without the time that kubectl takes to start.
+func (c *Cluster) Apply(ctx context.Context, path, yaml string) error {
+	_, err := c.request(ctx, http.MethodPatch, path+"?fieldManager=test&force=true", "application/apply-patch+yaml", yaml)
+	return err
+}
+
+// Delete removes the object at the path.
+func (c *Cluster) Delete(ctx context.Context, path string) error {
+	_, err := c.request(ctx, http.MethodDelete, path, "", "")
+	return err
+}
+
+func (c *Cluster) request(ctx context.Context, method, path, kind, body string) ([]byte, error) {
+	client, err := c.Client()
 	if err != nil {
-		return err
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.URL()+path, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s: %s", path, resp.Status, strings.TrimSpace(string(b)))
+	if resp.StatusCode >= http.StatusMultipleChoices {
+		return nil, fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, strings.TrimSpace(string(b)))
 	}
-	if into == nil {
-		return nil
-	}
-	return json.Unmarshal(b, into)
+	return b, nil
 }
 
 func (c *Cluster) apiReady(ctx context.Context) error { return c.Get(ctx, "/readyz", nil) }

@@ -13,6 +13,7 @@ import (
 
 	"sluice.io/sluice/test/cluster/build"
 	"sluice.io/sluice/test/cluster/machine"
+	"sluice.io/sluice/test/namespaces"
 )
 
 // controlName is the machine of the control plane.
@@ -243,7 +244,7 @@ func (c *Cluster) Node(i int) Place { return c.place(nodeName(i)) }
 func (c *Cluster) Nodes() int { return c.cfg.Nodes }
 
 func (c *Cluster) place(name string) Place {
-	return Place{name, filepath.Join(netnsDir, c.cfg.Name+"-"+name)}
+	return Place{name, filepath.Join(namespaces.Dir, c.cfg.Name+"-"+name)}
 }
 
 // NodeCgroup is the folder of node i in the cgroup version 2 hierarchy; its pods

@@ -87,25 +87,11 @@ func kubectl(ctx context.Context, t *testing.T, c *cluster.Cluster, stdin string
 
 // get asks for the root of a server from a place.
 func get(ctx context.Context, from cluster.Place, addr string) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	client := http.Client{Transport: &http.Transport{DialContext: from.DialContext, DisableKeepAlives: true}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", nil)
-	if err != nil {
-		return err
+	a, err := from.Get(ctx, "http://"+addr+"/")
+	if err == nil && a.Status != http.StatusOK {
+		err = fmt.Errorf("%s: %d", addr, a.Status)
 	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", addr, resp.Status)
-	}
-	return nil
+	return err
 }
 
 // pods are a server on each node, and a Service in front of them.

@@ -3,20 +3,21 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
+	"time"
 
-	"golang.org/x/sys/unix"
+	"sluice.io/sluice/test/namespaces"
 )
-
-const netnsDir = "/run/netns"
 
 // Place is a network namespace of the cluster: the control plane's, a node's, a pod's.
 type Place struct {
@@ -28,23 +29,7 @@ type Place struct {
 
 // Do runs f on a thread of its own in the place. Sockets and processes that f
 // makes, other than in goroutines that it starts, belong there.
-func (p Place) Do(f func() error) error {
-	ns, err := os.Open(p.Netns)
-	if err != nil {
-		return fmt.Errorf("enter %s: %w", p.Name, err)
-	}
-	defer func() { _ = ns.Close() }()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // Never unlocked: the thread ends with the goroutine.
-		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("enter %s: %w", p.Name, err)
-			return
-		}
-		done <- f()
-	}()
-	return <-done
-}
+func (p Place) Do(f func() error) error { return namespaces.Do(p.Netns, f) }
 
 // Start starts a program of the host in the place.
 func (p Place) Start(cmd *exec.Cmd) error { return p.Do(cmd.Start) }
@@ -75,45 +60,49 @@ func (p Place) DialContext(ctx context.Context, network, addr string) (conn net.
 	return conn, err
 }
 
-// newNetns makes a named network namespace, as `ip netns` does.
-func newNetns(name string) (string, error) {
-	if err := os.MkdirAll(netnsDir, 0o755); err != nil {
-		return "", err
-	}
-	path := filepath.Join(netnsDir, name)
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444)
+// Answer is what a server said.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Get asks for a URL from the place, over a connection of its own, and follows no
+// redirect. It gives up after five seconds.
+func (p Place) Get(ctx context.Context, url string) (*Answer, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	_ = f.Close()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			err = unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		return "", errors.Join(fmt.Errorf("make network namespace %s: %w", name, err), os.Remove(path))
+	return p.Ask(req, nil)
+}
+
+// Ask sends a request from the place, as Get does; config is for https.
+func (p Place) Ask(req *http.Request, config *tls.Config) (*Answer, error) {
+	transport := &http.Transport{DialContext: p.DialContext, DisableKeepAlives: true, TLSClientConfig: config}
+	ctx, cancel := context.WithTimeout(req.Context(), 5*time.Second)
+	defer cancel()
+	resp, err := transport.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		return nil, err
 	}
-	return path, nil
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{resp.StatusCode, resp.Header, body}, nil
 }
 
 // removeNetns removes the network namespaces of a cluster.
 func removeNetns(cluster string) error {
-	paths, err := filepath.Glob(filepath.Join(netnsDir, cluster+"-*"))
+	paths, err := filepath.Glob(filepath.Join(namespaces.Dir, cluster+"-*"))
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, path := range paths {
-		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
-			errs = append(errs, fmt.Errorf("unmount %s: %w", path, err))
-			continue
-		}
-		errs = append(errs, os.Remove(path))
+		errs = append(errs, namespaces.Delete(path))
 	}
 	return errors.Join(errs...)
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/vishvananda/netlink"
 	vnetns "github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"sluice.io/sluice/test/namespaces"
 )
 
 // Links: the control plane has a bridge, and one end of a veth for each node.
@@ -36,7 +38,7 @@ func (c *Cluster) makeNetwork() error {
 		names = append(names, nodeName(i))
 	}
 	for _, name := range names {
-		if _, err := newNetns(c.cfg.Name + "-" + name); err != nil {
+		if _, err := namespaces.New(c.cfg.Name + "-" + name); err != nil {
 			return err
 		}
 		if err := c.place(name).sysctls(settings); err != nil {

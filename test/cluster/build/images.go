@@ -118,7 +118,7 @@ func (c *Cache) echoAdvanced(ctx context.Context, out string) (oci.Image, error)
 		im.Files = append(im.Files, oci.File{Path: "/usr/local/bin/" + name, Source: bin})
 	}
 	// The suite's manifests start the server with these files, which the upstream image has.
-	crt, key, err := selfSigned("echo")
+	crt, key, err := SelfSigned("echo")
 	im.Files = append(im.Files,
 		oci.File{Path: "/cert.crt", Data: crt, Mode: 0o644},
 		oci.File{Path: "/cert.key", Data: key, Mode: 0o644})
@@ -136,8 +136,8 @@ func (c *Cache) coreDNSImage(bin string) func(context.Context, string) (oci.Imag
 	}
 }
 
-// selfSigned makes a certificate for a DNS name.
-func selfSigned(name string) (crt, key []byte, err error) {
+// SelfSigned makes a certificate for a DNS name.
+func SelfSigned(name string) (crt, key []byte, err error) {
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err

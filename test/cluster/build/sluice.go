@@ -23,6 +23,7 @@ const SluiceRepository = "sluice.io/sluice"
 type SluiceImage struct {
 	Archive string
 	Tag     string // The contents decide it: other contents, other tag.
+	Binary  string // What the image has as /usr/bin/sluice; for the command line.
 }
 
 // Sluice builds the image of Sluice, as the working tree is.
@@ -31,43 +32,67 @@ type SluiceImage struct {
 // sluice, which watches over Envoy, so that two images would both hold sluice,
 // and could be of two versions.
 func (c *Cache) Sluice(ctx context.Context) (SluiceImage, error) {
-	bin := filepath.Join(c.dir, "sluice", "sluice")
-	if err := c.buildSluice(ctx, bin); err != nil {
-		return SluiceImage{}, err
-	}
-	envoy, err := c.envoy()
+	contents, err := c.sluiceImage(ctx)
 	if err != nil {
 		return SluiceImage{}, err
 	}
+	digest, err := digestOf(contents.Files)
+	if err != nil {
+		return SluiceImage{}, err
+	}
+	im := SluiceImage{Tag: "dev-" + digest[:12], Binary: c.sluiceBinary()}
+	contents.Names = []string{SluiceRepository + ":" + im.Tag}
+	dir, err := c.get(ctx, recipe{
+		name: "image-sluice", version: "v1", sources: []string{"oci"}, also: digest,
+		make: func(_ context.Context, out string) error {
+			return errors.Join(c.forgetSluice(out), contents.WriteFile(filepath.Join(out, "sluice.oci.tar")))
+		},
+	})
+	im.Archive = filepath.Join(dir, "sluice.oci.tar")
+	return im, err
+}
+
+// WriteSluice writes the image of Sluice, as the working tree is, to an archive,
+// under a name such as registry.example.com/sluice:v1.
+func (c *Cache) WriteSluice(ctx context.Context, file, name string) error {
+	contents, err := c.sluiceImage(ctx)
+	if err != nil {
+		return err
+	}
+	contents.Names = []string{name}
+	contents.Labels = map[string]string{
+		"org.opencontainers.image.title": "Sluice", "org.opencontainers.image.version": c.Version(ctx),
+		"org.opencontainers.image.licenses": "Apache-2.0",
+	}
+	return contents.WriteFile(file)
+}
+
+// sluiceImage is what the image has, without a name.
+func (c *Cache) sluiceImage(ctx context.Context) (oci.Image, error) {
+	if err := c.buildSluice(ctx, c.sluiceBinary()); err != nil {
+		return oci.Image{}, err
+	}
+	envoy, err := c.envoy()
+	if err != nil {
+		return oci.Image{}, err
+	}
 	files := []oci.File{
-		{Path: "/usr/bin/sluice", Source: bin},
+		{Path: "/usr/bin/sluice", Source: c.sluiceBinary()},
 		{Path: "/usr/bin/envoy", Source: envoy},
 		// For backends whose certificates the system's authorities have signed.
 		{Path: "/etc/ssl/certs/ca-certificates.crt", Source: "/etc/ssl/certs/ca-certificates.crt", Mode: 0o644},
 	}
 	libs, err := libraries(envoy)
 	if err != nil {
-		return SluiceImage{}, err
+		return oci.Image{}, err
 	}
 	for _, lib := range libs {
 		files = append(files, oci.File{Path: lib, Source: lib})
 	}
-	digest, err := digestOf(files)
-	if err != nil {
-		return SluiceImage{}, err
-	}
-	im := SluiceImage{Tag: "dev-" + digest[:12]}
-	dir, err := c.get(ctx, recipe{
-		name: "image-sluice", version: "v1", sources: []string{"oci"}, also: digest,
-		make: func(_ context.Context, out string) error {
-			return errors.Join(c.forgetSluice(out), oci.Image{
-				Names: []string{SluiceRepository + ":" + im.Tag}, Files: files, Entrypoint: []string{"/usr/bin/sluice"},
-			}.WriteFile(filepath.Join(out, "sluice.oci.tar")))
-		},
-	})
-	im.Archive = filepath.Join(dir, "sluice.oci.tar")
-	return im, err
+	return oci.Image{Files: files, Entrypoint: []string{"/usr/bin/sluice"}}, nil
 }
+
+func (c *Cache) sluiceBinary() string { return filepath.Join(c.dir, "sluice", "sluice") }
 
 // buildSluice builds the static binary of the main module, as `make build` does.
 func (c *Cache) buildSluice(ctx context.Context, out string) error {

@@ -29,6 +29,7 @@ type Image struct {
 	Args       []string // What follows the entry point unless the pod says otherwise.
 	Env        []string // K=V.
 	User       string   // Numbers: UID or UID:GID.
+	Labels     map[string]string
 }
 
 // File is a file of an image.
@@ -114,12 +115,15 @@ func (im Image) Write(w io.Writer) error {
 
 // describe makes the documents around a layer: all blobs, and the index.
 func (im Image) describe(layer blob) (blobs []blob, index []byte, err error) {
+	run := map[string]any{
+		"Entrypoint": im.Entrypoint, "Cmd": im.Args, "User": im.User, "WorkingDir": "/",
+		"Env": append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, im.Env...),
+	}
+	if im.Labels != nil {
+		run["Labels"] = im.Labels
+	}
 	config, err := json.Marshal(map[string]any{
-		"created": epoch.UTC().Format(time.RFC3339), "architecture": runtime.GOARCH, "os": "linux",
-		"config": map[string]any{
-			"Entrypoint": im.Entrypoint, "Cmd": im.Args, "User": im.User, "WorkingDir": "/",
-			"Env": append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, im.Env...),
-		},
+		"created": epoch.UTC().Format(time.RFC3339), "architecture": runtime.GOARCH, "os": "linux", "config": run,
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{layer.desc.Digest}},
 	})
 	if err != nil {

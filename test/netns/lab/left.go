@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"sluice.io/sluice/test/namespaces"
 )
 
 // sharedMemoryFiles are what Envoys share with their successors; an Envoy that is
@@ -25,7 +27,7 @@ func Left(prefix string) ([]string, error) {
 		return nil, err
 	}
 	var left []string
-	for _, dir := range []string{os.TempDir(), netnsDir, bpffsDir, root} {
+	for _, dir := range []string{os.TempDir(), namespaces.Dir, bpffsDir, root} {
 		paths, err := filepath.Glob(filepath.Join(dir, prefix+"*"))
 		if err != nil {
 			return nil, err

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"sluice.io/sluice/test/namespaces"
 )
 
 // Programs are the paths of the binaries that a node runs.
@@ -76,7 +78,7 @@ func (l *Lab) Node(name string, programs Programs) (*Node, error) {
 		}
 	}
 	var err error
-	if n.Netns, err = newNetns(n.prefix); err != nil {
+	if n.Netns, err = namespaces.New(n.prefix); err != nil {
 		return nil, err
 	}
 	if err := makeNode(n.Netns); err != nil {
@@ -91,7 +93,7 @@ func (l *Lab) Node(name string, programs Programs) (*Node, error) {
 // Close kills all of the node's processes and removes the node.
 func (n *Node) Close() error {
 	n.forget()
-	return errors.Join(remove(n.prefix, n.dir, n.CgroupRoot), os.RemoveAll(n.BPFFS), deleteNetns(n.Netns))
+	return errors.Join(remove(n.prefix, n.dir, n.CgroupRoot), os.RemoveAll(n.BPFFS), namespaces.Delete(n.Netns))
 }
 
 // forget ends the node's use: it makes no more pods, and whoever deletes one

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"sluice.io/sluice/test/apps/dialer"
+	"sluice.io/sluice/test/namespaces"
 )
 
 // Pod is a network namespace with a cgroup, and processes in them. A pod made
@@ -34,7 +35,7 @@ func (n *Node) Pod(name string) (*Pod, error) {
 	p.veth = fmt.Sprintf("pod%d", i)
 	p.V4 = netip.AddrFrom4([4]byte{10, 77, byte(i >> 8), byte(i)})
 	p.V6 = netip.MustParseAddr(fmt.Sprintf("fd77::%x", i))
-	if p.Netns, err = newNetns(n.prefix + "-" + name); err != nil {
+	if p.Netns, err = namespaces.New(n.prefix + "-" + name); err != nil {
 		return nil, err
 	}
 	if err := joinPod(n.Netns, p.Netns, p.veth, []netip.Addr{p.V4, p.V6}); err != nil {
@@ -44,7 +45,7 @@ func (n *Node) Pod(name string) (*Pod, error) {
 }
 
 // NetnsPath is the path that a pod's network namespace has, or will have.
-func (n *Node) NetnsPath(pod string) string { return filepath.Join(netnsDir, n.prefix+"-"+pod) }
+func (n *Node) NetnsPath(pod string) string { return filepath.Join(namespaces.Dir, n.prefix+"-"+pod) }
 
 // HostPod makes a cgroup for processes that share the node's network namespace.
 func (n *Node) HostPod(name string) (*Pod, error) {
@@ -95,7 +96,7 @@ func (p *Pod) Delete() error {
 	n.mu.Unlock()
 	errs := []error{removeCgroup(p.Cgroup)}
 	if p.veth != "" {
-		errs = append(errs, deleteLink(n.Netns, p.veth), deleteNetns(p.Netns))
+		errs = append(errs, deleteLink(n.Netns, p.veth), namespaces.Delete(p.Netns))
 	}
 	return errors.Join(errs...)
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"sluice.io/sluice/test/namespaces"
 )
 
 // Process is a process of the lab. What it prints goes to a file, not a pipe:
@@ -37,7 +39,7 @@ func (pl place) command(ctx context.Context, args []string) (cmd *exec.Cmd, star
 		}
 		defer func() { _ = cg.Close() }()
 		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(cg.Fd()), Setpgid: true}
-		return inNetns(pl.netns, cmd.Start)
+		return namespaces.Do(pl.netns, cmd.Start)
 	}
 }
 

@@ -14,10 +14,11 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sluice.io/sluice/test/namespaces"
 )
 
 const (
-	netnsDir = "/run/netns"
 	bpffsDir = "/sys/fs/bpf"
 	lockName = "lock"
 )
@@ -63,7 +64,7 @@ func sweep(name, cgroupRoot string, log *slog.Logger) error {
 func labs(name, cgroupRoot string) ([]string, error) {
 	prefix := regexp.MustCompile("^" + regexp.QuoteMeta(name) + "-[0-9]+")
 	found := map[string]bool{}
-	for _, dir := range []string{os.TempDir(), netnsDir, bpffsDir, cgroupRoot} {
+	for _, dir := range []string{os.TempDir(), namespaces.Dir, bpffsDir, cgroupRoot} {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
@@ -109,13 +110,13 @@ func remove(prefix, dir, cgroup string) error {
 
 // removeNetns removes the named network namespaces that carry the prefix.
 func removeNetns(prefix string) error {
-	paths, err := filepath.Glob(filepath.Join(netnsDir, prefix+"-*"))
+	paths, err := filepath.Glob(filepath.Join(namespaces.Dir, prefix+"-*"))
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, p := range paths {
-		errs = append(errs, deleteNetns(p))
+		errs = append(errs, namespaces.Delete(p))
 	}
 	return errors.Join(errs...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,7 +30,9 @@ func TestLife(t *testing.T) {
 	}{
 		{"Install", w.installs},
 		{"LeastPrivilege", w.leastPrivilege},
+		{"LoadBalancer", w.loadBalancer},
 		{"Gateway", w.serves},
+		{"BadInput", w.badInput},
 		{"AgentRestarts", w.agentRestarts},
 		{"LeaderDies", w.leaderDies},
 		{"NoAPIServer", w.noAPIServer},
@@ -51,7 +54,6 @@ func (w *world) installs(t *testing.T) {
 	w.must(t, w.cluster.InstallGatewayAPI(w.ctx, "experimental"))
 	w.podSecurity(t)
 	w.must(t, w.release.Ready(w.ctx, patience))
-	w.must(t, w.release.Pool(w.ctx))
 }
 
 // podSecurity: the cluster enforces the level restricted, unless a namespace says
@@ -75,6 +77,8 @@ func (w *world) podSecurity(t *testing.T) {
 		})
 	}
 	w.kubectl(t, "", "label", "namespace", install.Namespace, label+"=privileged")
+	// Kubernetes tries again by itself, but with a back-off of some 20 s by now; it looks at once at what changes.
+	w.kubectl(t, "", "-n", install.Namespace, "annotate", "daemonsets", "--all", "example.com/look=again")
 }
 
 // installRefused checks that the chart can't be installed, and that it says why.
@@ -123,25 +127,39 @@ func (w *world) leastPrivilege(t *testing.T) {
 	}
 }
 
-// serves: a Gateway gets an address of the pool, and answers there.
+// serves: a Gateway gets an address of each family from the pool, and answers there.
 func (w *world) serves(t *testing.T) {
+	w.must(t, w.release.Pool(w.ctx))
+	trust := w.renew(t)
 	w.kubectl(t, backends(w.cluster.Nodes())+gateway+route("echo", "/"), "apply", "-f", "-")
 	w.kubectl(t, "", "rollout", "status", "deployment/echo", "--timeout", patience.String())
-	eventually(t, "the Gateway to have an address", func() error {
-		out, err := w.cluster.Kubectl(w.ctx, "get", "gateway", "front", "-o", "jsonpath={.status.addresses[0].value}")
-		if err == nil && out == "" {
-			err = fmt.Errorf("none is there")
+	w.addresses = w.addressesOf(t, "front", 2)
+	for i, is4 := range []bool{true, false} {
+		if a, err := netip.ParseAddr(w.addresses[i]); err != nil || a.Is4() != is4 {
+			t.Fatalf("the Gateway has the addresses %s, want one of each family (%v)", w.addresses, err)
 		}
-		w.address = out
-		return err
-	})
+	}
 	w.answers(t, "/", 200)
 	w.answers(t, "/other", 200)
+	w.servesTLS(t, trust)
+}
+
+// addressesOf waits until a Gateway has so many addresses.
+func (w *world) addressesOf(t *testing.T, gateway string, count int) (all []string) {
+	t.Helper()
+	eventually(t, "Gateway "+gateway+" to have addresses", func() error {
+		out, err := w.cluster.Kubectl(w.ctx, "get", "gateway", gateway, "-o", "jsonpath={.status.addresses[*].value}")
+		if all = strings.Fields(out); err == nil && len(all) != count {
+			err = fmt.Errorf("it has %q, want %d", all, count)
+		}
+		return err
+	})
+	return all
 }
 
 // agentRestarts: new agents take over, and nobody notices.
 func (w *world) agentRestarts(t *testing.T) {
-	c := w.steady(t)
+	c := w.steady(t, 1, steadyPause)
 	w.kubectl(t, "", "-n", install.Namespace, "rollout", "restart", "daemonset/sluice-agent")
 	w.kubectl(t, "", "-n", install.Namespace, "rollout", "status", "daemonset/sluice-agent", "--timeout", patience.String())
 	c.expectNoFailure(t)
@@ -161,10 +179,32 @@ func (w *world) leaderDies(t *testing.T) {
 	w.answers(t, "/after-leader", 200)
 }
 
+// nodeLeaves: the other node takes the addresses over, and gives them back to
+// nobody who doesn't need them.
+func (w *world) nodeLeaves(t *testing.T) {
+	holder := w.holders(t)[0]
+	var number int
+	if _, err := fmt.Sscanf(holder, "node%d", &number); err != nil {
+		t.Fatalf("%s is no node: %v", holder, err)
+	}
+	start := time.Now()
+	w.must(t, w.cluster.StopNode(w.ctx, number))
+	w.answers(t, "/", 200)
+	t.Logf("the addresses answer again after %s", time.Since(start).Round(time.Second))
+	for i, now := range w.holders(t) {
+		if now == holder || now == "" {
+			t.Errorf("node %q has the address %s, of which %s was cut off", now, w.addresses[i], holder)
+		}
+	}
+	w.must(t, w.cluster.StartNode(w.ctx, number))
+	w.must(t, w.release.Ready(w.ctx, patience))
+	w.answers(t, "/", 200)
+}
+
 // noAPIServer: traffic goes on without one, also through a new agent, which has
 // what the last one kept; and when it is back, changes arrive.
 func (w *world) noAPIServer(t *testing.T) {
-	c := w.steady(t)
+	c := w.steady(t, 1, steadyPause)
 	w.must(t, w.cluster.StopComponent(w.ctx, "apiserver", syscall.SIGKILL))
 	for i := 1; i <= w.cluster.Nodes(); i++ {
 		was := w.processOf(t, i, "agent")
@@ -180,26 +220,6 @@ func (w *world) noAPIServer(t *testing.T) {
 	c.expectNoFailure(t)
 	w.must(t, w.cluster.StartComponent(w.ctx, "apiserver"))
 	w.routeIsServed(t, "after-outage")
-}
-
-// nodeLeaves: the other node takes the address over, and gives it back to nobody
-// who doesn't need it.
-func (w *world) nodeLeaves(t *testing.T) {
-	holder := w.holder(t)
-	var number int
-	if _, err := fmt.Sscanf(holder, "node%d", &number); err != nil {
-		t.Fatalf("%s is no node: %v", holder, err)
-	}
-	start := time.Now()
-	w.must(t, w.cluster.StopNode(w.ctx, number))
-	w.answers(t, "/", 200)
-	t.Logf("the address answers again after %s", time.Since(start).Round(time.Second))
-	if now := w.holder(t); now == holder || now == "" {
-		t.Errorf("node %q has the address, of which %s was cut off", now, holder)
-	}
-	w.must(t, w.cluster.StartNode(w.ctx, number))
-	w.must(t, w.release.Ready(w.ctx, patience))
-	w.answers(t, "/", 200)
 }
 
 // upgrades: another version of the chart's values, and back.
@@ -273,7 +293,9 @@ func newWorld(t *testing.T) *world {
 	ctx := t.Context()
 	c, err := cluster.Create(ctx, cluster.Config{
 		Name: "slci", Ranges: cluster.RangesOf(29), Images: []string{"echo-basic"}, Progress: lines{t},
-		Args: map[string][]string{"apiserver": {"--admission-control-config-file=" + hardened(t)}},
+		Args: map[string][]string{
+			"apiserver": {"--admission-control-config-file=" + hardened(t)},
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,20 +1,23 @@
 package install_test
 
 import (
+	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"sluice.io/sluice/test/cluster"
+	"sluice.io/sluice/test/cluster/build"
 	"sluice.io/sluice/test/install"
 )
 
@@ -24,10 +27,10 @@ const patience = 2 * time.Minute
 
 // world is a cluster with Sluice, and what the steps have learned.
 type world struct {
-	ctx     context.Context
-	cluster *cluster.Cluster
-	release *install.Release
-	address string // Of the Gateway.
+	ctx       context.Context
+	cluster   *cluster.Cluster
+	release   *install.Release
+	addresses []string // Of the Gateway, IPv4 first.
 }
 
 // lines sends progress to the test's log.
@@ -63,6 +66,12 @@ func (w *world) explain(t *testing.T) {
 // eventually tries until it works.
 func eventually(t *testing.T, what string, try func() error) {
 	t.Helper()
+	within(t, patience, what, try)
+}
+
+// within tries until it works, for what takes the cluster no time of its own.
+func within(t *testing.T, patience time.Duration, what string, try func() error) {
+	t.Helper()
 	for start := time.Now(); ; time.Sleep(50 * time.Millisecond) {
 		err := try()
 		if err == nil {
@@ -76,33 +85,26 @@ func eventually(t *testing.T, what string, try func() error) {
 
 // get asks from a place, over a connection of its own.
 func (w *world) get(from cluster.Place, url string, want int) error {
-	ctx, cancel := context.WithTimeout(w.ctx, 5*time.Second)
-	defer cancel()
-	client := http.Client{Transport: &http.Transport{DialContext: from.DialContext, DisableKeepAlives: true}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
+	a, err := from.Get(w.ctx, url)
+	if err == nil && a.Status != want {
+		err = fmt.Errorf("%s: %d, want %d", url, a.Status, want)
 	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return err
-	}
-	if resp.StatusCode != want {
-		return fmt.Errorf("%s: %s, want %d", url, resp.Status, want)
-	}
-	return nil
+	return err
 }
 
-// answers waits until the Gateway answers a path so.
+// at is a URL of a server; a port of it, unless empty.
+func at(addr, port, path string) string {
+	return "http://" + net.JoinHostPort(addr, cmp.Or(port, "80")) + path
+}
+
+// answers waits until the Gateway answers a path so, at each of its addresses.
 func (w *world) answers(t *testing.T, path string, want int) {
 	t.Helper()
-	eventually(t, "the Gateway to answer "+path, func() error {
-		return w.get(w.cluster.Control(), "http://"+w.address+path, want)
-	})
+	for _, addr := range w.addresses {
+		eventually(t, "the Gateway to answer "+path, func() error {
+			return w.get(w.cluster.Control(), at(addr, "", path), want)
+		})
+	}
 }
 
 // routeIsServed makes a route of that name that redirects, which no other does,
@@ -121,70 +123,32 @@ func (w *world) routeIsServed(t *testing.T, name string) {
 		}
 		return err
 	})
-	eventually(t, "route "+name+" to be served", func() error {
-		if err := w.get(w.cluster.Control(), "http://"+w.address+"/"+name, http.StatusOK); err != nil {
-			return err
-		}
-		return w.hasHeader(name)
-	})
+	for _, addr := range w.addresses {
+		eventually(t, "route "+name+" to be served", func() error { return w.hasHeader(addr, name) })
+	}
 }
 
 // hasHeader checks that the answer is the named route's.
-func (w *world) hasHeader(name string) error {
-	ctx, cancel := context.WithTimeout(w.ctx, 5*time.Second)
-	defer cancel()
-	client := http.Client{Transport: &http.Transport{DialContext: w.cluster.Control().DialContext, DisableKeepAlives: true}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.address+"/"+name, nil)
+func (w *world) hasHeader(addr, name string) error {
+	a, err := w.cluster.Control().Get(w.ctx, at(addr, "", "/"+name))
 	if err != nil {
 		return err
 	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if got := resp.Header.Get("Route"); got != name {
-		return fmt.Errorf("route %q answers", got)
+	if got := a.Header.Get("Route"); a.Status != http.StatusOK || got != name {
+		return fmt.Errorf("%d, and route %q answers", a.Status, got)
 	}
 	return nil
 }
 
-// steady is a client that asks the Gateway all the time.
-type steady struct {
-	stop  func()
-	mu    sync.Mutex
-	asked int
-	errs  []error
-}
-
-func (w *world) steady(t *testing.T) *steady {
-	s := &steady{}
-	ctx, cancel := context.WithCancel(w.ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for ctx.Err() == nil {
-			err := w.get(w.cluster.Control(), "http://"+w.address+"/", http.StatusOK)
-			s.mu.Lock()
-			s.asked++
-			if err != nil && ctx.Err() == nil {
-				s.errs = append(s.errs, fmt.Errorf("%s: %w", time.Now().Format("15:04:05.000"), err))
-			}
-			s.mu.Unlock()
-		}
-	}()
-	s.stop = func() { cancel(); <-done }
-	t.Cleanup(s.stop)
-	return s
-}
-
-func (s *steady) expectNoFailure(t *testing.T) {
+// renew gives the Gateway another certificate, and returns what trusts it alone.
+func (w *world) renew(t *testing.T) *x509.CertPool {
 	t.Helper()
-	s.stop()
-	t.Logf("%d requests, %d failed", s.asked, len(s.errs))
-	if s.asked < 10 || len(s.errs) > 0 {
-		t.Errorf("%d of %d requests failed:\n%v", len(s.errs), s.asked, errors.Join(s.errs[:min(5, len(s.errs))]...))
-	}
+	crt, key, err := build.SelfSigned("front.example")
+	w.must(t, err)
+	w.kubectl(t, secret("default", "front", crt, key), "apply", "-f", "-")
+	trust := x509.NewCertPool()
+	trust.AppendCertsFromPEM(crt)
+	return trust
 }
 
 // leader is the controller's pod that leads.
@@ -192,9 +156,22 @@ func (w *world) leader(t *testing.T) string {
 	return w.kubectl(t, "", "-n", install.Namespace, "get", "lease", "sluice-controller", "-o", "jsonpath={.spec.holderIdentity}")
 }
 
-// holder is the node that answers for the Gateway's address.
-func (w *world) holder(t *testing.T) string {
-	return w.kubectl(t, "", "get", "addresspool", "default", "-o", "jsonpath={.status.assignments[0].node}")
+// holders are the nodes that answer for the Gateway's addresses, in their order.
+func (w *world) holders(t *testing.T) []string {
+	t.Helper()
+	var pool struct {
+		Status struct {
+			Assignments []struct{ Address, Node string }
+		}
+	}
+	w.must(t, w.cluster.Get(w.ctx, "/apis/sluice.io/v1alpha1/addresspools/default", &pool))
+	nodes := make([]string, len(w.addresses))
+	for _, a := range pool.Status.Assignments {
+		if i := slices.Index(w.addresses, a.Address); i >= 0 {
+			nodes[i] = a.Node
+		}
+	}
+	return nodes
 }
 
 // arguments are those of the Envoys' containers.
@@ -233,59 +210,4 @@ func (w *world) findProcess(node int, role string) (int, error) {
 		return nil
 	})
 	return found, err
-}
-
-// backends are servers on each node, and their Service.
-func backends(nodes int) string {
-	return fmt.Sprintf(`---
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: echo}
-spec:
-  replicas: %d
-  selector: {matchLabels: {app: echo}}
-  template:
-    metadata: {labels: {app: echo}}
-    spec:
-      topologySpreadConstraints:
-      - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: echo}}}
-      containers:
-      - name: echo
-        image: registry.k8s.io/gateway-api/echo-basic:v1.5.1
-        env:
-        - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
-        - {name: NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
-        readinessProbe: {httpGet: {path: /, port: 3000}, periodSeconds: 1}
-        securityContext:
-          {runAsNonRoot: true, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}
----
-apiVersion: v1
-kind: Service
-metadata: {name: echo}
-spec: {selector: {app: echo}, ports: [{port: 80, targetPort: 3000}]}
-`, nodes)
-}
-
-const gateway = `---
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: front}
-spec:
-  gatewayClassName: ` + install.GatewayClass + `
-  listeners: [{name: http, port: 80, protocol: HTTP}]
-`
-
-// route is an HTTPRoute that says its name in the answer.
-func route(name, path string) string {
-	return fmt.Sprintf(`---
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: %s}
-spec:
-  parentRefs: [{name: front}]
-  rules:
-  - matches: [{path: {type: PathPrefix, value: %s}}]
-    filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {set: [{name: Route, value: %s}]}}]
-    backendRefs: [{name: echo, port: 80}]
-`, name, path, name)
 }

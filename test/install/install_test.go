@@ -32,6 +32,7 @@ func TestLife(t *testing.T) {
 		{"LeastPrivilege", w.leastPrivilege},
 		{"LoadBalancer", w.loadBalancer},
 		{"Gateway", w.serves},
+		{"Hitless", w.hitless},
 		{"BadInput", w.badInput},
 		{"AgentRestarts", w.agentRestarts},
 		{"LeaderDies", w.leaderDies},

@@ -37,6 +37,8 @@ type Release struct {
 	Tag string
 	// Chart is the chart's folder.
 	Chart string
+	// Binary is sluice, for the command line.
+	Binary string
 
 	helm string
 	say  func(format string, args ...any)
@@ -64,7 +66,9 @@ func Prepare(ctx context.Context, c *cluster.Cluster, progress io.Writer) (*Rele
 		return nil, err
 	}
 	say("image %s is on each node", image.Tag)
-	return &Release{Cluster: c, Tag: image.Tag, Chart: filepath.Join(cache.Repo(), "charts", "sluice"), helm: helm, say: say}, nil
+	return &Release{
+		Cluster: c, Tag: image.Tag, Chart: filepath.Join(cache.Repo(), "charts", "sluice"), Binary: image.Binary, helm: helm, say: say,
+	}, nil
 }
 
 // Values are the chart's for a cluster of tests, as arguments for helm.
@@ -128,18 +132,25 @@ type Addresses struct {
 	Usable, Unusable netip.Addr
 }
 
-// AddressesOf returns the addresses for Gateways of a cluster.
+// AddressesOf returns the addresses for Gateways of a cluster, of its families.
 func AddressesOf(c *cluster.Cluster) Addresses {
-	at := func(p netip.Prefix, last byte) netip.Addr {
-		b := p.Addr().AsSlice()
-		b[len(b)-1] = last
+	last := func(p netip.Prefix, number uint16) netip.Addr {
+		b := p.Masked().Addr().AsSlice()
+		b[len(b)-1] = byte(number)
+		if p.Addr().Is6() { // There the same digits are hexadecimal ones.
+			b[len(b)-2] |= byte(number >> 8)
+		}
 		a, _ := netip.AddrFromSlice(b)
 		return a
 	}
 	nodes := c.Config().Ranges.Nodes
 	a := Addresses{
-		Pool:   []string{fmt.Sprintf("%s-%s", at(nodes, 120), at(nodes, 250))},
-		Usable: at(nodes, 250), Unusable: netip.MustParseAddr("192.0.2.1"),
+		Pool:   []string{fmt.Sprintf("%s-%s", last(nodes, 120), last(nodes, 250))},
+		Usable: last(nodes, 250), Unusable: netip.MustParseAddr("192.0.2.1"),
+	}
+	if !c.Config().SingleStack {
+		nodes := c.Config().Ranges.Nodes6
+		a.Pool = append(a.Pool, fmt.Sprintf("%s-%s", last(nodes, 0x120), last(nodes, 0x250)))
 	}
 	return a
 }
@@ -149,8 +160,8 @@ func (r *Release) Pool(ctx context.Context) error {
 	_, err := r.Cluster.KubectlWith(ctx, fmt.Sprintf(`apiVersion: sluice.io/v1alpha1
 kind: AddressPool
 metadata: {name: default}
-spec: {addresses: [%s]}
-`, strings.Join(AddressesOf(r.Cluster).Pool, ", ")), "apply", "--server-side", "-f", "-")
+spec: {addresses: ["%s"]}
+`, strings.Join(AddressesOf(r.Cluster).Pool, `", "`)), "apply", "--server-side", "-f", "-")
 	return err
 }
 

@@ -46,7 +46,7 @@ func (u *round) updateGateways() {
 		} else {
 			u.frames[n] = after
 		}
-		u.ask(before, after)
+		u.pools.Ask(before.Asked(), after.Asked())
 		u.replaceParents(before, after)
 		u.touchHosts(before, after)
 	}

@@ -39,7 +39,8 @@ func (u *round) ingest(ref model.ObjectRef, obj *source.Object) {
 	case object.KindNamespace:
 		u.ingestNamespace(ref.Name, obj)
 	case object.KindAddressPool:
-		u.ingestPool(ref.Name, obj)
+		o, _ := object.As[*v1alpha1.AddressPool](obj)
+		u.pools.Put(ref.Name, o, obj)
 	case object.KindParameters:
 		u.ingestParameters(ref.Name, obj)
 	}

@@ -9,6 +9,7 @@ import (
 	"sluice.io/sluice/resolve/gateway"
 	"sluice.io/sluice/resolve/index"
 	"sluice.io/sluice/resolve/object"
+	"sluice.io/sluice/resolve/pool"
 	"sluice.io/sluice/resolve/reference"
 	"sluice.io/sluice/resolve/workload"
 	"sluice.io/sluice/source"
@@ -32,13 +33,13 @@ type Resolver struct {
 	listenerSets map[object.Name]*gateway.ListenerSet
 	namespaces   map[string]map[string]string // labels
 	policies     map[object.Name]*policy
-	pools        map[string]*pool
 	parameters   map[string]error // GatewayParameters, and what is wrong with them
 
 	vips       *claim.Book[netip.Addr]    // cluster addresses, of services
 	places     *claim.Book[string]        // network namespaces and cgroups, of workloads
 	portClaims *claim.Book[gateway.Claim] // ports, of gateways
 
+	pools       *pool.Pools
 	grants      *reference.Grants
 	credentials *reference.Credentials
 
@@ -48,7 +49,6 @@ type Resolver struct {
 	losers     map[gateway.ListenerKey]map[*route]loss   // routes that others shut out
 	portsOf    map[object.Name]index.Set[model.PortKey]  // gateway -> ports that were made
 	hostsAt    index.Of[model.PortKey, model.HostKey]    // port -> hosts that were made
-	askedFor   map[netip.Addr]int                        // addresses of gateways without a controller
 
 	classMembers index.Of[string, object.Name]         // GatewayClass -> Gateways
 	setsOf       index.Of[object.Name, object.Name]    // Gateway -> ListenerSets
@@ -98,11 +98,11 @@ func New() *Resolver {
 		listenerSets: map[object.Name]*gateway.ListenerSet{},
 		namespaces:   map[string]map[string]string{},
 		policies:     map[object.Name]*policy{},
-		pools:        map[string]*pool{},
 		parameters:   map[string]error{},
 		vips:         claim.NewBook[netip.Addr](),
 		places:       claim.NewBook[string](),
 		portClaims:   claim.NewBook[gateway.Claim](),
+		pools:        pool.New(),
 		grants:       reference.NewGrants(),
 		credentials:  reference.NewCredentials(),
 		frames:       map[object.Name]*gateway.Frame{},
@@ -111,7 +111,6 @@ func New() *Resolver {
 		losers:       map[gateway.ListenerKey]map[*route]loss{},
 		portsOf:      map[object.Name]index.Set[model.PortKey]{},
 		hostsAt:      index.Of[model.PortKey, model.HostKey]{},
-		askedFor:     map[netip.Addr]int{},
 		classMembers: index.Of[string, object.Name]{},
 		setsOf:       index.Of[object.Name, object.Name]{},
 		setsIn:       index.Of[string, object.Name]{},
@@ -152,7 +151,7 @@ func (r *Resolver) Update(changed map[model.ObjectRef]*source.Object) Result {
 	u.updateHosts()
 	u.updatePorts()
 	u.credentials.Emit(u.made, u.delta)
-	u.updateAnnouncements()
+	u.pools.Emit(u.made, u.delta)
 	u.updateStatuses()
 	r.made.Apply(u.delta)
 	return Result{Delta: u.delta, Statuses: u.reported}

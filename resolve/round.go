@@ -1,8 +1,6 @@
 package resolve
 
 import (
-	"net/netip"
-
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve/gateway"
 	"sluice.io/sluice/resolve/index"
@@ -29,7 +27,6 @@ type round struct {
 	hostsTouched    index.Set[model.HostKey]       // hosts to make
 	settle          index.Set[gateway.ListenerKey] // listeners whose routes changed
 	policiesTouched index.Set[object.Name]         // policies to read anew
-	announce        index.Set[netip.Addr]          // addresses whose answerers may have changed
 }
 
 func newRound(r *Resolver) *round {
@@ -50,7 +47,6 @@ func newRound(r *Resolver) *round {
 		hostsTouched:    index.Set[model.HostKey]{},
 		settle:          index.Set[gateway.ListenerKey]{},
 		policiesTouched: index.Set[object.Name]{},
-		announce:        index.Set[netip.Addr]{},
 	}
 }
 

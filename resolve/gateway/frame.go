@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/netip"
 	"slices"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -31,6 +32,14 @@ type Frame struct {
 // Key names the gateway in the model.
 func (f *Frame) Key() model.GatewayKey {
 	return model.GatewayKey{Namespace: f.Gateway.Name.Namespace, Name: f.Gateway.Name.Name}
+}
+
+// Asked returns the addresses of a gateway without a controller; none for nil.
+func (f *Frame) Asked() []netip.Addr {
+	if f == nil || !f.Gateway.Standalone() {
+		return nil
+	}
+	return f.Reach.Addresses
 }
 
 // Parent is a Gateway or ListenerSet that routes may name as their parent.

@@ -129,6 +129,7 @@ var parts = map[string][]string{
 	"gateway":    {"finding", "hostname", "object"},
 	"backend":    {"finding", "object"},
 	"workload":   {"finding", "object"},
+	"pool":       {"index"},
 }
 
 // TestPartsOfResolve wants what reads one kind of objects to know nothing of what

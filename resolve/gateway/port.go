@@ -93,11 +93,11 @@ func (p *Port) Place(k model.HostKey) (serves, misdirected *Listener) {
 	if chain == nil || !chain.ByHost() {
 		return nil, nil
 	}
-	owner := p.Owner(k.Domain)
+	owner, plain := p.Owner(k.Domain), chain.layer() == plainLayer
 	switch {
-	case owner != nil && (owner == chain || k.Chain == plainChain):
+	case owner != nil && (owner == chain || plain):
 		return owner, nil
-	case k.Chain == plainChain:
+	case plain:
 		return nil, nil
 	}
 	if other := p.byDomain[k.Domain]; other != nil && (!p.crowded(chain) || hostname.Covers(chain.Domain, k.Domain)) {

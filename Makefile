@@ -42,6 +42,14 @@ $(ENVOY): build/envoy.sh
 build: ## Build bin/sluice, one static binary
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/sluice ./cmd/sluice
 
+# The image's name, that which the chart asks for unless told otherwise:
+# make image IMAGE=registry.example.com/sluice:v1
+IMAGE ?= sluice.io/sluice:$(shell sed -n 's/^appVersion: //p' charts/sluice/Chart.yaml)
+
+.PHONY: image
+image: envoy ## Write bin/sluice-image.tar, an OCI archive of sluice and Envoy, called IMAGE
+	go run ./test/install/cmd image bin/sluice-image.tar $(IMAGE)
+
 .PHONY: demo
 demo: deps-run envoy build ## Show it live in this terminal (root)
 	@demo/run.sh

@@ -13,9 +13,13 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"sluice.io/sluice/test/cluster"
+	"sluice.io/sluice/test/cluster/build"
 	"sluice.io/sluice/test/install"
 )
 
@@ -24,6 +28,7 @@ const usage = `usage: install [-name slc] COMMAND
   helm ARGS               helm as administrator
   uninstall               remove the release
   logs                    copy logs, events and statuses into a folder
+  image ARCHIVE NAME      write the image of the working tree; needs no cluster
   conformance [flags] [-- SUITE FLAGS]
                           run the Gateway API's conformance suite; conformance -h lists the flags
 The cluster must be up, with the experimental CRDs: make cluster
@@ -64,8 +69,11 @@ func run(ctx context.Context, args []string) error {
 		return usageError{}
 	}
 	command, args := flags.Arg(0), flags.Args()[1:]
-	if command == "conformance" {
+	switch command {
+	case "conformance":
 		return conformance(ctx, *name, args)
+	case "image":
+		return image(ctx, args)
 	}
 	c, err := open(ctx, *name)
 	if err != nil {
@@ -99,4 +107,27 @@ func open(ctx context.Context, name string) (*cluster.Cluster, error) {
 		return nil, fmt.Errorf("%w: `make cluster` brings one up", err)
 	}
 	return c, nil
+}
+
+// image writes the image that the chart asks for, to be brought to a registry.
+func image(ctx context.Context, args []string) error {
+	if len(args) != 2 {
+		return usageError{}
+	}
+	file, name := args[0], args[1]
+	if !strings.Contains(path.Base(name), ":") {
+		return fmt.Errorf("%s: want a name with a tag, such as registry.example.com/sluice:v1", name)
+	}
+	cache, err := build.Open(func(format string, args ...any) { fmt.Printf(format+"\n", args...) })
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	if err := cache.WriteSluice(ctx, file, name); err != nil {
+		return err
+	}
+	fmt.Printf("%s is in %s\n", name, file)
+	return nil
 }

@@ -117,14 +117,7 @@ func clusterStatusVerb(cmd *cobra.Command, r *reach, out output, wait time.Durat
 }
 
 func printClusterStatus(w io.Writer, st *clusterStatus, all bool) {
-	ready := "yes"
-	if !st.Ready {
-		ready = "no"
-	}
-	fmt.Fprintf(w, "Ready:      %s\n", ready)
-	for _, reason := range st.NotReady {
-		fmt.Fprintf(w, "            %s\n", reason)
-	}
+	printReady(w, st.Ready, st.NotReady)
 	fmt.Fprintf(w, "Cluster:    %s\n", st.Server)
 	if st.Parts != nil {
 		fmt.Fprintf(w, "Controller: %s\n", cmp.Or(st.Parts.Leader, "none leads"))

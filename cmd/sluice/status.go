@@ -83,15 +83,20 @@ func waitReady(ctx context.Context, c *agent.Client, wait time.Duration) (*agent
 	}
 }
 
-func printStatus(w io.Writer, st *agent.Status, all bool) {
-	ready := "yes"
-	if !st.Ready {
-		ready = "no"
+// printReady says whether all is ready, and what is not.
+func printReady(w io.Writer, ready bool, missing []string) {
+	answer := "yes"
+	if !ready {
+		answer = "no"
 	}
-	fmt.Fprintf(w, "Ready:      %s\n", ready)
-	for _, reason := range st.NotReady {
+	fmt.Fprintf(w, "Ready:      %s\n", answer)
+	for _, reason := range missing {
 		fmt.Fprintf(w, "            %s\n", reason)
 	}
+}
+
+func printStatus(w io.Writer, st *agent.Status, all bool) {
+	printReady(w, st.Ready, st.NotReady)
 	fmt.Fprintf(w, "Source:     %s\n", st.Source)
 	fmt.Fprintf(w, "Frontends:  %d (%d in the kernel, %d through Envoy), %d endpoints\n", st.Counts.Frontends, st.Counts.InKernel, st.Counts.ToEnvoy, st.Counts.Endpoints)
 	fmt.Fprintf(w, "Workloads:  %d of %d found on this node\n", st.Counts.Workloads, st.Counts.Declared)

@@ -76,9 +76,6 @@ func (l *Listener) Transport() model.Protocol {
 	return model.TCP
 }
 
-// Secure tells that the listener's connections begin with TLS.
-func (l *Listener) Secure() bool { return l.Protocol == "HTTPS" || l.Protocol == "TLS" }
-
 // Condition returns the listener's condition of a type; nil when nothing is said.
 func (l *Listener) Condition(kind string) *model.Condition { return find(l.Conditions, kind) }
 

@@ -17,31 +17,33 @@ import (
 	"fmt"
 )
 
-// The keys of the entries that hold certificates and keys.
+// AuthorityEntry is the key of the entry that holds authorities' certificates.
+const AuthorityEntry = "ca.crt"
+
+// The keys of the entries that hold a certificate and its key.
 const (
-	CertificateEntry = "tls.crt"
-	KeyEntry         = "tls.key"
-	AuthorityEntry   = "ca.crt"
+	certificateEntry = "tls.crt"
+	keyEntry         = "tls.key"
 )
 
 // KeyPair returns the certificate chain and the private key of a TLS Secret's
 // data, both as PEM with nothing else in it.
 func KeyPair(data map[string][]byte) (certificates, key []byte, err error) {
-	for _, entry := range []string{CertificateEntry, KeyEntry} {
+	for _, entry := range []string{certificateEntry, keyEntry} {
 		if len(data[entry]) == 0 {
 			return nil, nil, fmt.Errorf("it has no %s", entry)
 		}
 	}
-	pair, err := tls.X509KeyPair(data[CertificateEntry], data[KeyEntry])
+	pair, err := tls.X509KeyPair(data[certificateEntry], data[keyEntry])
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s and %s are no certificate with its key: %w", CertificateEntry, KeyEntry, err)
+		return nil, nil, fmt.Errorf("%s and %s are no certificate with its key: %w", certificateEntry, keyEntry, err)
 	}
 	if err := checkKey(pair.Leaf); err != nil {
 		return nil, nil, err
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", KeyEntry, err)
+		return nil, nil, fmt.Errorf("%s: %w", keyEntry, err)
 	}
 	return encode(pair.Certificate), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }

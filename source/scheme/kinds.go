@@ -2,7 +2,6 @@ package scheme
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -104,16 +103,6 @@ func index(list []*kind) map[string]*kind {
 		m[k.name] = k
 	}
 	return m
-}
-
-// Kinds returns the kinds that are read, as apiVersion and kind, sorted.
-func Kinds() []string {
-	var all []string
-	for _, k := range kinds {
-		all = append(all, k.apiVersion()+" "+k.name)
-	}
-	slices.Sort(all)
-	return all
 }
 
 // unserved are the kinds of our groups that are known and not served yet: not

@@ -11,11 +11,9 @@ import (
 
 const netnsDir = "/run/netns"
 
-// The addresses of every cell: cells don't see each other, so they can share.
-const (
-	ClientIP = "10.77.1.2"
-	ServerIP = "10.77.2.2"
-)
+// ServerIP is the server's address in every cell: cells don't see each other, so
+// they can share.
+const ServerIP = "10.77.2.2"
 
 // Cell is one small node of its own: a network namespace for the node, one for
 // a client pod and one for a server pod, joined by veth pairs and routes, and a

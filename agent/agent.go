@@ -129,6 +129,8 @@ type Agent struct {
 	beat atomic.Int64
 	// hung tells that Envoy did not answer when it was last waited for.
 	hung bool
+	// began tells that Run has got as far as the data path.
+	began atomic.Bool
 }
 
 // New checks the configuration and allocates; it touches neither kernel nor
@@ -172,13 +174,8 @@ func (c Config) Envoy() envoy.Config {
 
 // Run serves until ctx is done, and then leaves the data path as it is: pinned
 // programs and the running Envoy go on with the last state, and the next Run
-// takes them over.
+// takes them over. Whoever calls has the lock of the run directory meanwhile.
 func (a *Agent) Run(ctx context.Context) error {
-	unlock, err := a.lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	if err := a.preflight(ctx); err != nil {
 		return err
 	}
@@ -192,6 +189,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 	}()
 	a.kernel = datapath
+	a.began.Store(true)
 	announcer, err := announce.New(announce.Config{Node: a.cfg.Node, Log: a.cfg.Log.With("part", "announce")})
 	if err != nil {
 		return err
@@ -218,6 +216,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.log.Info("stopped; the data path stays as it is", "remove", "sluice uninstall")
 	return nil
 }
+
+// Began tells whether Run has taken the data path over: before, what is there is
+// of others.
+func (a *Agent) Began() bool { return a.began.Load() }
 
 // preflight says at the start what would otherwise fail obscurely later.
 func (a *Agent) preflight(ctx context.Context) error {

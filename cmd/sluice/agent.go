@@ -38,7 +38,8 @@ themselves are labelled sluice.io/mesh=enabled become clients of the mesh.
 
 The chart runs it as a DaemonSet. When it stops, in whatever way, traffic goes on
 with the last state, which is also kept on disk for a start without the API
-server; only when the DaemonSet is gone is everything removed from the node.`,
+server. Only when the API server says that the DaemonSet is gone, or does not
+want this node any more, is everything removed from the node.`,
 		Example: "  sluice agent --node node1 --kubeconfig /etc/kubernetes/sluice.conf",
 		Args:    noArguments(seeHelp),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
@@ -50,7 +51,7 @@ server; only when the DaemonSet is gone is everything removed from the node.`,
 	f.StringArrayVar(&o.cfg.RuntimeNetns, "runtime-netns", []string{"/run/netns"}, "folder where the container runtime mounts pods' network namespaces; may be given several times")
 	f.IntVar(&o.cfg.EnvoyUID, "envoy-uid", envoyUID, "user and group id that Envoy runs as")
 	f.StringVar(&o.address, "health-address", "127.0.0.1:15020", "address for probes, /livez and /readyz; empty for none")
-	f.StringVar(&o.daemonSet, "daemonset", "", "name of the DaemonSet of this agent: when that is gone as the agent stops, its traces are removed from the node")
+	f.StringVar(&o.daemonSet, "daemonset", "", "name of the DaemonSet of this agent: when that is gone as the agent stops, its traces are removed from the node; empty for never")
 	f.StringVar(&o.namespace, "namespace", envOr("POD_NAMESPACE", "sluice-system"), "namespace of the DaemonSet (default: $POD_NAMESPACE)")
 	o.logs.add(cmd)
 	addServiceFlags(cmd, &o.access)
@@ -81,12 +82,30 @@ func (o *agentFlags) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	lock, err := o.cfg.AwaitLock(ctx, lockPatience, func() {
+		o.cfg.Log.Info("another agent has this node; waiting for it to end", "run-dir", o.cfg.RunDir)
+	})
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	return o.serve(ctx, a, lock)
+}
+
+// serve runs the agent, and takes it off the node when it is not to come back.
+func (o *agentFlags) serve(ctx context.Context, a *agent.Agent, lock *agent.Lock) error {
+	place, stop, err := o.watchPlace()
+	if err != nil {
+		return err
+	}
+	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.Run(ctx) })
 	if o.address != "" {
 		group.Go(func() error { return health.Serve(ctx, o.address, a.Health()) })
 	}
-	return errors.Join(group.Wait(), o.leave())
+	err = group.Wait()
+	return errors.Join(err, leave(a.Began(), place, func() error { return o.removeTraces(lock) }))
 }
 
 func (o *agentFlags) source() (*kube.Source, error) {

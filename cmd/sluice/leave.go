@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"syscall"
 	"time"
 
@@ -13,47 +15,77 @@ import (
 	"sluice.io/sluice/source/kube"
 )
 
-// leaveWithin bounds the question whether an agent is to leave for good, and is
-// shorter than what a pod has to end.
-const leaveWithin = 10 * time.Second
+// lockPatience is how long an agent waits for the one before it to end: longer than
+// a pod has to.
+const lockPatience = 45 * time.Second
 
-// leave removes what an agent has on its node when it is stopped for good: when
-// its DaemonSet is gone. Otherwise everything stays for the next agent.
-func (o *agentFlags) leave() error {
+// leaveWithin bounds the question whether an agent is to leave for good. What is
+// removed then takes a second or two, and all of it less than a pod has to end.
+const leaveWithin = 15 * time.Second
+
+// tenure is what an agent knows of its place on the node; nil for an agent that is
+// no pod of a DaemonSet, which never leaves by itself.
+type tenure interface {
+	Ended(ctx context.Context) (bool, error)
+}
+
+// watchPlace watches an agent's place until it is told to stop.
+func (o *agentFlags) watchPlace() (t tenure, stop func(), err error) {
 	if o.daemonSet == "" {
-		return nil
+		return nil, func() {}, nil
 	}
 	config, _, err := o.access.Connect()
 	if err != nil {
-		return err
+		return nil, nil, err
+	}
+	place := kube.Place{Namespace: o.namespace, DaemonSet: o.daemonSet, Node: o.cfg.Node}
+	watched, err := kube.NewTenure(config, place, o.cfg.Log.With("part", "place"))
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background()) // until after the agent has been stopped
+	var watching sync.WaitGroup
+	watching.Go(func() { watched.Run(ctx) })
+	return watched, func() { cancel(); watching.Wait() }, nil
+}
+
+// leave removes what an agent has on its node when that is not for a next one to
+// take over. Whoever calls has the lock; when it had not begun, all that there is is of
+// others.
+func leave(began bool, t tenure, remove func() error) error {
+	if !began || t == nil {
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
 	defer cancel()
-	removed, err := kube.Removed(ctx, config, o.namespace, o.daemonSet)
-	if err != nil || !removed {
-		return err
+	ended, err := t.Ended(ctx)
+	if err != nil {
+		return fmt.Errorf("everything stays on this node; if Sluice is uninstalled, `sluice uninstall` removes it: %w", err)
 	}
-	o.cfg.Log.Info("Sluice is uninstalled; its traces are removed from this node", "daemonset", o.daemonSet)
-	return removeTraces(o.cfg.Paths, o.cfg.StateDir)
+	if !ended {
+		return nil
+	}
+	return remove()
 }
 
 // removeTraces is uninstall beside an Envoy that is minded by another: that one
 // ends it, and the folder is its, too. The kernel comes first: from then on
 // nothing is sent to Envoy.
-func removeTraces(paths agent.Paths, stateDir string) error {
-	errs := []error{
+func (o *agentFlags) removeTraces(lock *agent.Lock) error {
+	paths := o.cfg.Paths
+	o.cfg.Log.Info("this node has lost its place for an agent; the traces of Sluice are removed from it", "daemonset", o.daemonSet)
+	err := errors.Join(
 		redirect.Uninstall(redirect.Config{BPFFS: paths.BPFFS, CgroupRoot: paths.CgroupRoot, EnvoyCgroup: paths.EnvoyCgroup()}),
 		announce.Uninstall(announce.Config{}),
 		netns.Uninstall(paths.NetnsDir()),
-	}
-	for dir, entries := range map[string][]string{
-		paths.RunDir: {"lock", "sluice.sock", "xds.sock", ".xds-*", "netns", "secrets"},
-		stateDir:     {"cluster-state", "cluster-state.*"},
+	)
+	for _, failed := range []error{
+		removeFolder(o.cfg.StateDir, nil, "cluster-state", "cluster-state.*"),
+		removeFolder(paths.RunDir, lock, "sluice.sock", "xds.sock", ".xds-*", "netns", "secrets"),
 	} {
-		// The folders are mounted in a container, and then can't be removed.
-		if err := removeFolder(dir, entries...); err != nil && !errors.Is(err, syscall.EBUSY) {
-			errs = append(errs, err)
+		if !errors.Is(failed, syscall.EBUSY) { // the folders are mounted in a container, and then can't be removed
+			err = errors.Join(err, failed)
 		}
 	}
-	return errors.Join(errs...)
+	return err
 }

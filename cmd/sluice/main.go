@@ -61,7 +61,7 @@ A first look:
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(runCommand(), agentCommand(), envoyCommand(), controllerCommand(), statusCommand(), getCommand(), explainCommand(), translateCommand(), checkCommand(), uninstallCommand(), connectCommand(), versionCommand())
+	cmd.AddCommand(runCommand(), agentCommand(), envoyCommand(), controllerCommand(), statusCommand(), getCommand(), explainCommand(), translateCommand(), checkCommand(), uninstallCommand(), withdrawCommand(), connectCommand(), versionCommand())
 	if asPlugin() {
 		nameAsPlugin(cmd)
 	}

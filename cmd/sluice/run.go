@@ -59,6 +59,11 @@ sluice uninstall.`,
 			if err != nil {
 				return err
 			}
+			lock, err := cfg.Lock()
+			if err != nil {
+				return err
+			}
+			defer lock.Unlock()
 			return a.Run(cmd.Context())
 		},
 	}

@@ -42,7 +42,12 @@ those through Envoy end after its drain time. Safe to repeat.`,
 				return fmt.Errorf("a sluice runs with %s: stop it first, or it would install itself again", paths.RunDir)
 			}
 			found := traces(paths, stateDir)
-			if err := uninstall(paths, stateDir); err != nil {
+			lock, err := paths.Lock()
+			if err != nil {
+				return err
+			}
+			defer lock.Unlock()
+			if err := uninstall(lock, paths, stateDir); err != nil {
 				return err
 			}
 			printTraces(cmd.OutOrStdout(), found, paths)
@@ -84,7 +89,7 @@ func printTraces(w io.Writer, found []trace, paths agent.Paths) {
 
 // uninstall goes on after a failure, so that as much as possible is gone. The
 // kernel comes first: from then on nothing new is sent to Envoy.
-func uninstall(paths agent.Paths, stateDir string) error {
+func uninstall(lock *agent.Lock, paths agent.Paths, stateDir string) error {
 	errs := []error{
 		redirect.Uninstall(redirect.Config{BPFFS: paths.BPFFS, CgroupRoot: paths.CgroupRoot, EnvoyCgroup: paths.EnvoyCgroup()}),
 		announce.Uninstall(announce.Config{}),
@@ -97,14 +102,14 @@ func uninstall(paths agent.Paths, stateDir string) error {
 		}
 	}
 	errs = append(errs,
-		removeFolder(paths.RunDir, "lock", "sluice.sock", "xds.sock", ".xds-*", "netns", "envoy", "secrets"),
-		removeFolder(stateDir, "last-good", "good-states", "good-states.next", "cluster-state", "cluster-state.next"))
+		removeFolder(stateDir, nil, "last-good", "good-states", "good-states.next", "cluster-state", "cluster-state.next"),
+		removeFolder(paths.RunDir, lock, "sluice.sock", "xds.sock", ".xds-*", "netns", "envoy", "secrets"))
 	return errors.Join(errs...)
 }
 
-// removeFolder removes what Sluice makes in a folder, and then the folder unless
-// somebody else keeps something there.
-func removeFolder(dir string, entries ...string) error {
+// removeFolder removes what Sluice makes in a folder, the lock as the last of it,
+// and then the folder unless somebody else keeps something there.
+func removeFolder(dir string, lock *agent.Lock, entries ...string) error {
 	for _, pattern := range entries {
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
@@ -114,6 +119,11 @@ func removeFolder(dir string, entries ...string) error {
 			if err := os.RemoveAll(path); err != nil {
 				return fmt.Errorf("remove %s: %w", path, err)
 			}
+		}
+	}
+	if lock != nil {
+		if err := lock.Remove(); err != nil {
+			return err
 		}
 	}
 	if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {

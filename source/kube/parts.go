@@ -73,16 +73,12 @@ var ErrNoAgent = errors.New("no agent runs there")
 
 // agentPod finds the pod of a node's agent.
 func agentPod(ctx context.Context, config *rest.Config, namespace, node string) (string, error) {
-	client, err := rawClient(config)
+	pods, err := agentPods(ctx, config, namespace)
 	if err != nil {
 		return "", err
 	}
-	var pods corev1.PodList
-	if err := readRaw(ctx, client, "/api/v1/namespaces/"+namespace+"/pods", labelName+","+labelComponent+"=agent", &pods); err != nil {
-		return "", err
-	}
-	for i := range pods.Items {
-		if p := &pods.Items[i]; p.Spec.NodeName == node && p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil {
+	for i := range pods {
+		if p := &pods[i]; p.Spec.NodeName == node && p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil {
 			return p.Name, nil
 		}
 	}

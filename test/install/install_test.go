@@ -18,7 +18,7 @@ import (
 
 // TestLife is the life of an installation, in one cluster: it is refused without
 // the Gateway API, installed, disturbed in every way, upgraded, rolled back,
-// removed, and installed again. All the time a client asks a Gateway.
+// removed in each way, and installed again. All the time a client asks a Gateway.
 func TestLife(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs root and a cluster")
@@ -35,10 +35,12 @@ func TestLife(t *testing.T) {
 		{"Hitless", w.hitless},
 		{"BadInput", w.badInput},
 		{"AgentRestarts", w.agentRestarts},
+		{"AgentIsForced", w.agentIsForced},
 		{"LeaderDies", w.leaderDies},
 		{"NoAPIServer", w.noAPIServer},
 		{"NodeLeaves", w.nodeLeaves},
 		{"Upgrade", w.upgrades},
+		{"NodeIsNotWanted", w.nodeIsNotWanted},
 		{"Uninstall", w.uninstalls},
 	}
 	for _, s := range steps {
@@ -184,10 +186,7 @@ func (w *world) leaderDies(t *testing.T) {
 // nobody who doesn't need them.
 func (w *world) nodeLeaves(t *testing.T) {
 	holder := w.holders(t)[0]
-	var number int
-	if _, err := fmt.Sscanf(holder, "node%d", &number); err != nil {
-		t.Fatalf("%s is no node: %v", holder, err)
-	}
+	number := w.numberOf(t, holder)
 	start := time.Now()
 	w.must(t, w.cluster.StopNode(w.ctx, number))
 	w.answers(t, "/", 200)
@@ -240,41 +239,6 @@ func (w *world) upgrades(t *testing.T) {
 		t.Errorf("arguments after the rollback: %s", args)
 	}
 	w.routeIsServed(t, "after-rollback")
-}
-
-// uninstalls: what is the release's goes, what is the user's stays; and the next
-// installation finds it.
-func (w *world) uninstalls(t *testing.T) {
-	w.must(t, w.release.Uninstall(w.ctx))
-	for _, what := range []string{"clusterrole/sluice-agent", "clusterrole/sluice-controller", "gatewayclass/sluice", "namespace/sluice-secrets"} {
-		eventually(t, what+" to go", func() error {
-			out, err := w.cluster.Kubectl(w.ctx, "get", what, "--ignore-not-found", "-o", "name")
-			if err == nil && out != "" {
-				err = fmt.Errorf("%s is there", out)
-			}
-			return err
-		})
-	}
-	eventually(t, "pods to go", func() error {
-		out, err := w.cluster.Kubectl(w.ctx, "-n", install.Namespace, "get", "pods", "-o", "name")
-		if err == nil && out != "" {
-			err = fmt.Errorf("there are %s", out)
-		}
-		return err
-	})
-	for i := 1; i <= w.cluster.Nodes(); i++ {
-		if pid, err := w.findProcess(i, ""); err == nil {
-			t.Errorf("node %d: process %d of Sluice or Envoy runs on", i, pid)
-		}
-		left, err := w.cluster.InNode(w.ctx, i, "/usr/bin/find", "/sys/fs/bpf", "/run/sluice", "/var/lib/sluice", "/sys/class/net/sluice0", "-mindepth", "1")
-		if left != "" {
-			t.Errorf("node %d: left behind are\n%s%v", i, left, err)
-		}
-	}
-	w.kubectl(t, "", "get", "addresspool/default", "gateway/front") // it fails if one is missing
-	w.must(t, w.release.Install(w.ctx))
-	w.must(t, w.release.Ready(w.ctx, patience))
-	w.answers(t, "/", 200)
 }
 
 // firstRevision is the release's first that was deployed.

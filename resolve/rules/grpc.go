@@ -15,11 +15,7 @@ func (rt *Route) readGRPC(o *gatewayv1.GRPCRoute) {
 	rt.Rank, rt.ParentRefs = GRPC, o.Spec.ParentRefs
 	rt.named(o.Spec.Hostnames)
 	for _, rule := range o.Spec.Rules {
-		rt.useFilters(asHTTPFilters(rule.Filters))
-		for _, b := range rule.BackendRefs {
-			rt.use(b.BackendObjectReference)
-			rt.useFilters(asHTTPFilters(b.Filters))
-		}
+		rt.useRule(asHTTPFilters(rule.Filters), asHTTPBackends(rule.BackendRefs))
 	}
 	rt.compile = func(c *compiler) { c.grpcRoute(o) }
 }
@@ -48,11 +44,7 @@ func (c *compiler) grpcRule(rule *gatewayv1.GRPCRouteRule) *finding.Finding {
 	if out.Filters, f = c.httpFilters(asHTTPFilters(rule.Filters)); f != nil {
 		return f
 	}
-	refs := make([]gatewayv1.HTTPBackendRef, len(rule.BackendRefs))
-	for i, b := range rule.BackendRefs {
-		refs[i] = gatewayv1.HTTPBackendRef{BackendRef: b.BackendRef, Filters: asHTTPFilters(b.Filters)}
-	}
-	if f = c.httpBackends(refs, out); f != nil {
+	if f = c.httpBackends(asHTTPBackends(rule.BackendRefs), out); f != nil {
 		return f
 	}
 	if out.Session, f = c.session(rule.SessionPersistence); f != nil {
@@ -60,6 +52,15 @@ func (c *compiler) grpcRule(rule *gatewayv1.GRPCRouteRule) *finding.Finding {
 	}
 	c.add(out, matches)
 	return nil
+}
+
+// asHTTPBackends writes backendRefs with gRPC filters as those with HTTP filters.
+func asHTTPBackends(in []gatewayv1.GRPCBackendRef) []gatewayv1.HTTPBackendRef {
+	out := make([]gatewayv1.HTTPBackendRef, len(in))
+	for i, b := range in {
+		out[i] = gatewayv1.HTTPBackendRef{BackendRef: b.BackendRef, Filters: asHTTPFilters(b.Filters)}
+	}
+	return out
 }
 
 // asHTTPFilters writes gRPC filters as the HTTP filters that they are.

@@ -13,13 +13,18 @@ func (rt *Route) readHTTP(o *gatewayv1.HTTPRoute) {
 	rt.Rank, rt.ParentRefs = HTTP, o.Spec.ParentRefs
 	rt.named(o.Spec.Hostnames)
 	for _, rule := range o.Spec.Rules {
-		rt.useFilters(rule.Filters)
-		for _, b := range rule.BackendRefs {
-			rt.use(b.BackendObjectReference)
-			rt.useFilters(b.Filters)
-		}
+		rt.useRule(rule.Filters, rule.BackendRefs)
 	}
 	rt.compile = func(c *compiler) { c.httpRoute(o) }
+}
+
+// useRule notes the services that a rule refers to.
+func (rt *Route) useRule(filters []gatewayv1.HTTPRouteFilter, refs []gatewayv1.HTTPBackendRef) {
+	rt.useFilters(filters)
+	for _, b := range refs {
+		rt.use(b.BackendObjectReference)
+		rt.useFilters(b.Filters)
+	}
 }
 
 func (rt *Route) useFilters(filters []gatewayv1.HTTPRouteFilter) {

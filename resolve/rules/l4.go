@@ -14,28 +14,24 @@ type l4Rule struct {
 }
 
 func (rt *Route) readTLS(o *gatewayv1.TLSRoute) {
-	rules := make([]l4Rule, len(o.Spec.Rules))
-	for i, r := range o.Spec.Rules {
-		rules[i] = l4Rule{r.Name, r.BackendRefs}
-	}
 	rt.named(o.Spec.Hostnames)
-	rt.readL4(TLS, o.Spec.ParentRefs, rules)
+	rt.readL4(TLS, o.Spec.ParentRefs, l4Rules(o.Spec.Rules, func(r gatewayv1.TLSRouteRule) l4Rule { return l4Rule{r.Name, r.BackendRefs} }))
 }
 
 func (rt *Route) readTCP(o *gatewayv1.TCPRoute) {
-	rules := make([]l4Rule, len(o.Spec.Rules))
-	for i, r := range o.Spec.Rules {
-		rules[i] = l4Rule{r.Name, r.BackendRefs}
-	}
-	rt.readL4(TCP, o.Spec.ParentRefs, rules)
+	rt.readL4(TCP, o.Spec.ParentRefs, l4Rules(o.Spec.Rules, func(r gatewayv1.TCPRouteRule) l4Rule { return l4Rule{r.Name, r.BackendRefs} }))
 }
 
 func (rt *Route) readUDP(o *gatewayv1.UDPRoute) {
-	rules := make([]l4Rule, len(o.Spec.Rules))
-	for i, r := range o.Spec.Rules {
-		rules[i] = l4Rule{r.Name, r.BackendRefs}
+	rt.readL4(UDP, o.Spec.ParentRefs, l4Rules(o.Spec.Rules, func(r gatewayv1.UDPRouteRule) l4Rule { return l4Rule{r.Name, r.BackendRefs} }))
+}
+
+func l4Rules[R any](in []R, read func(R) l4Rule) []l4Rule {
+	out := make([]l4Rule, len(in))
+	for i, r := range in {
+		out[i] = read(r)
 	}
-	rt.readL4(UDP, o.Spec.ParentRefs, rules)
+	return out
 }
 
 func (rt *Route) readL4(rank Rank, parents []gatewayv1.ParentReference, rules []l4Rule) {

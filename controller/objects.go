@@ -40,6 +40,9 @@ type object struct {
 	digest string
 	// status is what the status should be, as JSON; nil when it is none of ours.
 	status json.RawMessage
+	// of is told of trouble with the object, in its status; the zero value when
+	// nobody is.
+	of model.ObjectRef
 }
 
 // newObject makes an object that is applied whole.
@@ -75,6 +78,8 @@ type objects struct {
 	metrics *metrics
 	log     *slog.Logger
 	queue   *queue[model.ObjectRef]
+	// trouble is told why an object cannot be made for another; empty when it can.
+	trouble func(of model.ObjectRef, why string)
 
 	mu   sync.Mutex
 	want map[model.ObjectRef]*object
@@ -82,9 +87,9 @@ type objects struct {
 	due  map[model.ObjectRef]bool // to look at as soon as a batch is worked in
 }
 
-func newObjects(c *Controller) *objects {
+func newObjects(c *Controller, trouble func(of model.ObjectRef, why string)) *objects {
 	o := &objects{
-		client: c.client, metrics: c.metrics, log: c.log.With("part", "objects"), queue: newQueue(urgent),
+		client: c.client, trouble: trouble, metrics: c.metrics, log: c.log.With("part", "objects"), queue: newQueue(urgent),
 		want: map[model.ObjectRef]*object{}, have: map[model.ObjectRef]state{}, due: map[model.ObjectRef]bool{},
 	}
 	o.queue.look, o.queue.failed = o.look, o.failed
@@ -120,6 +125,9 @@ func (o *objects) set(ref model.ObjectRef, want *object) {
 	} else {
 		o.want[ref] = want
 	}
+	if was != nil && want == nil && was.of != (model.ObjectRef{}) {
+		o.trouble(was.of, "")
+	}
 	same := was != nil && want != nil && was.digest == want.digest && string(was.status) == string(want.status)
 	if !same && (want != nil || there) {
 		o.due[ref] = true
@@ -144,6 +152,7 @@ func (o *objects) wants(ref model.ObjectRef) *object {
 	return o.want[ref]
 }
 
+// look brings one object in line.
 func (o *objects) look(ctx context.Context, ref model.ObjectRef) (time.Duration, error) {
 	o.mu.Lock()
 	want := o.want[ref]
@@ -155,20 +164,29 @@ func (o *objects) look(ctx context.Context, ref model.ObjectRef) (time.Duration,
 	case want == nil:
 		return 0, nil
 	}
+	err := o.bring(ctx, ref, want, have, there)
+	if err == nil && want.of != (model.ObjectRef{}) {
+		o.trouble(want.of, "")
+	}
+	return 0, err
+}
+
+// bring makes an object, and its status, what they should be.
+func (o *objects) bring(ctx context.Context, ref model.ObjectRef, want *object, have state, there bool) error {
 	if want.body != nil && have.digest != want.digest {
 		if err := o.apply(ctx, ref, want); err != nil {
-			return 0, err
+			return err
 		}
 		there = true
 	}
 	if want.status == nil || !there || have.status == string(want.status) {
-		return 0, nil
+		return nil
 	}
 	err := o.writeStatus(ctx, ref, want)
 	if apierrors.IsNotFound(err) {
 		o.forget(ref) // what was there has gone: it is made anew
 	}
-	return 0, err
+	return err
 }
 
 // forget notes that the API server does not have an object.
@@ -241,6 +259,9 @@ func (o *objects) failed(ref model.ObjectRef, err error) {
 	if apierrors.IsConflict(err) {
 		o.metrics.writes.WithLabelValues(ref.Kind, "conflict").Inc()
 		return
+	}
+	if want := o.wants(ref); want != nil && want.of != (model.ObjectRef{}) {
+		o.trouble(want.of, err.Error())
 	}
 	o.metrics.writes.WithLabelValues(ref.Kind, "error").Inc()
 	o.log.Warn("cannot bring an object in line; trying again", "object", ref.String(), "err", err)

@@ -94,11 +94,12 @@ func TestServicesByParameters(t *testing.T) {
 	live := serviceAt("web", 20001, "")
 	live.Spec.Type, live.Spec.ExternalTrafficPolicy, live.Spec.ClusterIPs = corev1.ServiceTypeLoadBalancer, corev1.ServiceExternalTrafficPolicyLocal, []string{"10.96.0.1", "fd00:96::1"}
 	show := func(live *corev1.Service) (map[string]any, map[string]any, []gatewayv1.GatewayStatusAddress) {
-		o, addresses := tm.reachable(gw("web"), g, p, "web", ports, live)
+		f := &front{service: model.ObjectRef{Kind: kindService, Namespace: "shop", Name: "web"}}
+		o := tm.reachable(gw("web"), g, p, f, ports, live)
 		meta, _ := o.body["metadata"].(map[string]any)
 		annotations, _ := meta["annotations"].(map[string]any)
 		spec, _ := o.body["spec"].(map[string]any)
-		return spec, annotations, addresses
+		return spec, annotations, f.addresses
 	}
 	spec, annotations, _ := show(live)
 	if spec["type"] != "LoadBalancer" || spec["externalTrafficPolicy"] != "Cluster" || annotations["a"] != "gateway" || annotations["b"] != "class" {

@@ -15,7 +15,7 @@ const (
 	lastTarget  = 29999
 )
 
-var errNoPort = errors.New("all target ports, 20000 to 29999, are in use")
+var errNoPort = errors.New("all ports of the nodes for load balancers, 20000 to 29999, are in use: there are too many Gateways")
 
 // ports gives each port of each Gateway a port of the nodes that nobody else
 // has. What Services have already stays.

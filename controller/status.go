@@ -21,6 +21,19 @@ type wish struct {
 	addresses []gatewayv1.GatewayStatusAddress
 }
 
+// troubled is a wish that says of a Gateway why it cannot be programmed.
+func (w wish) troubled(why string) wish {
+	c := conditionOf(w.status, programmed)
+	if why == "" || c == nil || c.Status || c.Reason != pending && c.Reason != addressNotAssigned {
+		return w
+	}
+	now := *w.status
+	now.Conditions = slices.Clone(now.Conditions)
+	conditionOf(&now, programmed).Message += after(why)
+	w.status = &now
+	return w
+}
+
 // statusPatch makes the part of an object's status that is Sluice's, nil when
 // the object has it already. What others wrote stays.
 func statusPatch(live source.KubeObject, w wish, now metav1.Time) any {

@@ -36,6 +36,8 @@ type statuses struct {
 	live    map[model.ObjectRef]source.KubeObject
 	wishes  map[model.ObjectRef]wish
 	written map[model.ObjectRef]*history
+	// troubles are what keeps objects from being made for others.
+	troubles map[model.ObjectRef]string
 }
 
 // history tells of the writes of one object's status.
@@ -51,6 +53,7 @@ func newStatuses(c *Controller) *statuses {
 	s := &statuses{
 		client: c.client, metrics: c.metrics, log: c.log.With("part", "status"), queue: newQueue(urgent),
 		live: map[model.ObjectRef]source.KubeObject{}, wishes: map[model.ObjectRef]wish{}, written: map[model.ObjectRef]*history{},
+		troubles: map[model.ObjectRef]string{},
 	}
 	s.queue.look, s.queue.failed = s.look, s.failed
 	return s
@@ -74,19 +77,36 @@ func (s *statuses) see(ref model.ObjectRef, obj source.KubeObject) {
 	}
 }
 
-// want has an object's status brought in line. Forget tells that the object is
-// gone.
-func (s *statuses) want(ref model.ObjectRef, change func(*wish), forget bool) {
+// want has an object's status brought in line.
+func (s *statuses) want(ref model.ObjectRef, change func(*wish)) {
 	s.mu.Lock()
-	if forget {
-		delete(s.wishes, ref)
-	} else {
-		w := s.wishes[ref]
-		change(&w)
-		s.wishes[ref] = w
+	w := s.wishes[ref]
+	change(&w)
+	s.wishes[ref] = w
+	s.mu.Unlock()
+	s.queue.add(ref)
+}
+
+// forget notes that an object is gone.
+func (s *statuses) forget(ref model.ObjectRef) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.wishes, ref)
+	delete(s.troubles, ref)
+}
+
+// trouble notes why something cannot be made for an object; empty when it can.
+func (s *statuses) trouble(ref model.ObjectRef, why string) {
+	s.mu.Lock()
+	_, wished := s.wishes[ref]
+	news := s.troubles[ref] != why && (wished || why == "")
+	if why == "" {
+		delete(s.troubles, ref)
+	} else if wished {
+		s.troubles[ref] = why
 	}
 	s.mu.Unlock()
-	if !forget {
+	if news {
 		s.queue.add(ref)
 	}
 }
@@ -95,7 +115,7 @@ func (s *statuses) read(ref model.ObjectRef) (source.KubeObject, wish, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w, ok := s.wishes[ref]
-	return s.live[ref], w, ok && s.live[ref] != nil
+	return s.live[ref], w.troubled(s.troubles[ref]), ok && s.live[ref] != nil
 }
 
 // look brings one object's status in line.

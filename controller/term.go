@@ -34,8 +34,11 @@ type term struct {
 	servicesOf   index[model.GatewayKey, model.ObjectRef]
 	slicesOf     index[model.ObjectRef, model.ObjectRef]
 	made         index[model.GatewayKey, model.ObjectRef] // what is to be there for a Gateway
+	maker        map[model.ObjectRef]model.GatewayKey     // the inverse
+	namesakes    index[model.ObjectRef, model.GatewayKey] // Gateways that need a Service of that name
 	setsOf       index[model.GatewayKey, model.ObjectRef] // ListenerSets
-	served       map[model.GatewayKey]bool                // of our classes
+	fronts       map[model.GatewayKey]*front              // of our classes
+	said         map[model.ObjectRef]*model.Status        // of Gateways and ListenerSets, by resolve
 	documents    map[model.ObjectRef]*source.Object
 	parameters   map[string]*v1alpha1.GatewayParameters
 	nodes        *nodes
@@ -44,8 +47,9 @@ type term struct {
 	copies       *copies
 
 	dirty   map[model.GatewayKey]bool
-	all     bool                     // every Gateway is
-	orphans map[model.ObjectRef]bool // Services whose slices changed
+	due     map[model.GatewayKey]bool // those whose statuses may change
+	all     bool                      // every Gateway is
+	orphans map[model.ObjectRef]bool  // Services whose slices changed
 }
 
 // index maps keys to sets.
@@ -88,13 +92,16 @@ var resources = map[string]schema.GroupVersionResource{
 }
 
 func newTerm(c *Controller) (*term, error) {
+	statuses := newStatuses(c)
 	t := &term{
-		c: c, resolver: resolve.New(), mesh: model.NewMesh(), statuses: newStatuses(c), objects: newObjects(c),
+		c: c, resolver: resolve.New(), mesh: model.NewMesh(), statuses: statuses, objects: newObjects(c, statuses.trouble),
 		classes: map[string]*gatewayv1.GatewayClass{}, gateways: map[model.GatewayKey]*gatewayv1.Gateway{},
 		listenerSets: map[model.ObjectRef]*gatewayv1.ListenerSet{}, accepted: map[model.ObjectRef]bool{},
 		services: map[model.ObjectRef]*corev1.Service{}, slices: map[model.ObjectRef]model.ObjectRef{},
 		servicesOf: index[model.GatewayKey, model.ObjectRef]{}, slicesOf: index[model.ObjectRef, model.ObjectRef]{},
-		made: index[model.GatewayKey, model.ObjectRef]{}, setsOf: index[model.GatewayKey, model.ObjectRef]{}, served: map[model.GatewayKey]bool{}, orphans: map[model.ObjectRef]bool{},
+		made: index[model.GatewayKey, model.ObjectRef]{}, setsOf: index[model.GatewayKey, model.ObjectRef]{}, orphans: map[model.ObjectRef]bool{},
+		maker: map[model.ObjectRef]model.GatewayKey{}, namesakes: index[model.ObjectRef, model.GatewayKey]{},
+		fronts: map[model.GatewayKey]*front{}, said: map[model.ObjectRef]*model.Status{}, due: map[model.GatewayKey]bool{},
 		parameters: map[string]*v1alpha1.GatewayParameters{}, documents: map[model.ObjectRef]*source.Object{}, dirty: map[model.GatewayKey]bool{},
 	}
 	t.nodes, t.ports, t.pools, t.copies = newNodes(), newPorts(), newPools(c.log), &copies{in: c.opts.Copies, objects: t.objects}
@@ -122,6 +129,7 @@ func (t *term) change(b source.Batch) {
 		t.copies.due(ref)
 	}
 	t.provision()
+	t.judge()
 	t.copies.settle(t.mesh, t.documents)
 	t.objects.begin()
 	t.c.metrics.batches.Inc()
@@ -169,30 +177,49 @@ func (t *term) take(ref model.ObjectRef, obj *source.Object) {
 	}
 }
 
-// report has statuses brought in line with what was resolved.
+// report has statuses brought in line with what was resolved. Those of Gateways
+// and ListenerSets wait until they are provisioned.
 func (t *term) report(changed map[model.ObjectRef]*source.Object, said map[model.ObjectRef]*model.Status) {
-	for ref, obj := range changed {
-		if !hasStatus(ref.Kind) {
-			continue
-		}
-		st, news := said[ref]
-		t.statuses.want(ref, func(w *wish) {
-			w.generation = obj.GetGeneration()
-			if news {
-				w.status = st
-			}
-			if g, ok := obj.KubeObject.(*gatewayv1.Gateway); ok && w.addresses == nil {
-				w.addresses = g.Status.Addresses
-			}
-		}, obj == nil)
-	}
 	for ref, st := range said {
-		if ref.Kind == kindListenerSet {
+		switch ref.Kind {
+		case kindListenerSet:
 			t.acceptListenerSet(ref, st)
+			fallthrough
+		case kindGateway:
+			keep(t.said, ref, st)
+			t.judgeLater(ref)
+		default:
+			if _, done := changed[ref]; !done && hasStatus(ref.Kind) {
+				t.statuses.want(ref, func(w *wish) { w.status = st })
+			}
 		}
-		if _, done := changed[ref]; !done && hasStatus(ref.Kind) {
-			t.statuses.want(ref, func(w *wish) { w.status = st }, false)
+	}
+	for ref, obj := range changed {
+		switch {
+		case !hasStatus(ref.Kind):
+		case obj == nil:
+			delete(t.said, ref)
+			t.statuses.forget(ref)
+		case ref.Kind == kindGateway || ref.Kind == kindListenerSet:
+			t.judgeLater(ref)
+		default:
+			st, news := said[ref]
+			t.statuses.want(ref, func(w *wish) {
+				w.generation = obj.GetGeneration()
+				if news {
+					w.status = st
+				}
+			})
 		}
+	}
+}
+
+// judgeLater notes that the statuses of a Gateway, or of a ListenerSet's, may change.
+func (t *term) judgeLater(ref model.ObjectRef) {
+	if ref.Kind == kindGateway {
+		t.due[model.GatewayKey{Namespace: ref.Namespace, Name: ref.Name}] = true
+	} else if s := t.listenerSets[ref]; s != nil {
+		t.due[parentOf(s)] = true
 	}
 }
 
@@ -217,7 +244,7 @@ func (t *term) acceptListenerSet(ref model.ObjectRef, st *model.Status) {
 
 func (t *term) dirtyParent(s *gatewayv1.ListenerSet) {
 	if s != nil {
-		t.dirty[parentOf(s)] = true
+		t.dirty[parentOf(s)], t.due[parentOf(s)] = true, true
 	}
 }
 

@@ -1,0 +1,219 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/crds/v1alpha1"
+	"sluice.io/sluice/model"
+)
+
+// front is what the controller knows of a Gateway of ours and resolve does not.
+type front struct {
+	service   model.ObjectRef
+	addresses []gatewayv1.GatewayStatusAddress
+	lack      lack
+}
+
+// lack is what keeps a Gateway from being served though resolve finds nothing
+// wrong with it. Texts are empty for nothing.
+type lack struct {
+	// all keeps all of it from being served.
+	all string
+	// address is why it has no address, if it has none.
+	address string
+	// ports keep single ports from being served.
+	ports map[model.PortKey]string
+	// log is what the cluster's operator should know, too.
+	log string
+}
+
+// port notes why a port is not served.
+func (l *lack) port(k model.PortKey, why string) {
+	if l.ports == nil {
+		l.ports = map[model.PortKey]string{}
+	}
+	l.ports[k] = why
+}
+
+// ofService notes what is not yet as it should be of a Gateway's Service. Agents
+// serve load balancers at the ports that its status says, and at no others.
+func (l *lack) ofService(service model.ObjectRef, ports []servicePort, live *corev1.Service) {
+	if live == nil {
+		l.all = service.String() + " is not there yet"
+		return
+	}
+	_, said, _ := allotted(live)
+	for _, p := range ports {
+		want := v1alpha1.TargetPort{Port: p.key.Port, Protocol: string(p.key.Protocol), Target: p.target}
+		if !slices.Contains(said, want) {
+			l.port(p.key, fmt.Sprintf("the status of %s does not lead to port %d/%s yet", service, p.key.Port, p.key.Protocol))
+		}
+	}
+}
+
+// ofNodes notes that no node serves.
+func (l *lack) ofNodes(n *nodes, params *v1alpha1.GatewayParameters) {
+	selector := params.Selector()
+	switch {
+	case len(n.names(selector.AsSelector())) > 0:
+	case len(selector) > 0 && len(n.ready) > 0:
+		l.all = fmt.Sprintf("no node that GatewayParameters %s select has a ready Envoy", params.Name)
+	default:
+		l.all = "no node's Envoy is ready"
+	}
+}
+
+// of is why a listener is not served; empty when it is.
+func (l *lack) of(gw model.GatewayKey, s *model.ListenerStatus) string {
+	if l.all != "" {
+		return l.all
+	}
+	k := model.PortKey{Gateway: gw, Port: s.Port, Protocol: model.TCP}
+	if s.Protocol == string(gatewayv1.UDPProtocolType) {
+		k.Protocol = model.UDP
+	}
+	return l.ports[k]
+}
+
+// The condition that all of these have, and its reasons.
+const (
+	programmed          = string(gatewayv1.GatewayConditionProgrammed)
+	pending             = string(gatewayv1.GatewayReasonPending)
+	addressNotAssigned  = string(gatewayv1.GatewayReasonAddressNotAssigned)
+	parentNotProgrammed = "ParentNotProgrammed" // it has no name in the API
+)
+
+// amend says of a Gateway and its ListenerSets, as resolve judged them, what is
+// not programmed for what they lack. What it is given is shared, and stays.
+func (l *lack) amend(gw *model.Status, sets []*model.Status) (*model.Status, []*model.Status) {
+	out := make([]*model.Status, 0, 1+len(sets))
+	var served bool
+	var why string
+	for _, st := range append([]*model.Status{gw}, sets...) {
+		now, some, first := l.amendListeners(st)
+		out, served = append(out, now), served || some
+		if why == "" {
+			why = first
+		}
+	}
+	gw, sets = out[0], out[1:]
+	parent := conditionOf(gw, programmed)
+	switch {
+	case parent == nil:
+		return gw, sets
+	case parent.Status && !served:
+		*parent = withheld(pending, or(l.all, "no listener is served: "+why))
+	case parent.Reason == addressNotAssigned:
+		parent.Message += after(l.address) + after(l.all)
+	}
+	for _, set := range sets {
+		c := conditionOf(set, programmed)
+		switch {
+		case c == nil || !c.Status:
+		case !parent.Status:
+			*c = withheld(parentNotProgrammed, fmt.Sprintf("Gateway %s: %s", gw.Gateway, parent.Message))
+		case !slices.ContainsFunc(set.Listeners, isServed):
+			*c = withheld(pending, "no listener is served: see their conditions")
+		}
+	}
+	return gw, sets
+}
+
+// amendListeners copies a status, with listeners that are not served marked so. It
+// tells whether some are served, and why the first that is marked is not.
+func (l *lack) amendListeners(st *model.Status) (out *model.Status, served bool, why string) {
+	if st == nil {
+		return nil, false, ""
+	}
+	now := *st
+	now.Conditions, now.Listeners = slices.Clone(st.Conditions), slices.Clone(st.Listeners)
+	for i := range now.Listeners {
+		s := &now.Listeners[i]
+		s.Conditions = slices.Clone(s.Conditions)
+		at := slices.IndexFunc(s.Conditions, func(c model.Condition) bool { return c.Type == programmed })
+		if at < 0 {
+			continue
+		}
+		c := &s.Conditions[at]
+		if w := l.of(st.Gateway, s); c.Status && w != "" {
+			*c, why = withheld(pending, w), or(why, w)
+		}
+		served = served || c.Status
+	}
+	return &now, served, why
+}
+
+func isServed(s model.ListenerStatus) bool {
+	return slices.ContainsFunc(s.Conditions, func(c model.Condition) bool { return c.Type == programmed && c.Status })
+}
+
+// withheld is a condition Programmed that does not hold.
+func withheld(reason, message string) model.Condition {
+	return model.Condition{Type: programmed, Reason: reason, Message: message}
+}
+
+// conditionOf is the condition of a type in a status of one's own; nil when there is none.
+func conditionOf(st *model.Status, kind string) *model.Condition {
+	if st == nil {
+		return nil
+	}
+	for i := range st.Conditions {
+		if st.Conditions[i].Type == kind {
+			return &st.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// or is the first text that says something.
+func or(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+// after is how a text goes on.
+func after(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "; " + text
+}
+
+// judge has the statuses written of the Gateways whose state changed, and of their
+// ListenerSets: what resolve said, and what they lack.
+func (t *term) judge() {
+	for k := range t.due {
+		t.judgeGateway(k)
+	}
+	clear(t.due)
+}
+
+func (t *term) judgeGateway(k model.GatewayKey) {
+	ref := model.ObjectRef{Kind: kindGateway, Namespace: k.Namespace, Name: k.Name}
+	var refs []model.ObjectRef
+	var said []*model.Status
+	for set := range t.setsOf[k] {
+		refs, said = append(refs, set), append(said, t.said[set])
+	}
+	st := t.said[ref]
+	f := t.fronts[k]
+	if f == nil {
+		f = &front{}
+	}
+	st, said = f.lack.amend(st, said)
+	if g := t.gateways[k]; g != nil {
+		t.statuses.want(ref, func(w *wish) { *w = wish{status: st, generation: g.Generation, addresses: f.addresses} })
+	}
+	for i, set := range refs {
+		generation := t.listenerSets[set].Generation
+		t.statuses.want(set, func(w *wish) { *w = wish{status: said[i], generation: generation} })
+	}
+}

@@ -1,0 +1,213 @@
+package controller
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"net/netip"
+	"regexp"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/crds/v1alpha1"
+	"sluice.io/sluice/model"
+)
+
+// poolClass is the load balancer class of Services with addresses of a pool.
+const poolClass = "sluice.io/address-pool"
+
+// takeService notes a Service of ours, and whose name is taken by others.
+func (t *term) takeService(ref model.ObjectRef, svc *corev1.Service) {
+	was := t.services[ref]
+	keep(t.services, ref, svc)
+	if was != nil && was.Labels[managedBy] == manager {
+		t.dirty[gatewayOf(was)] = true
+		t.servicesOf.remove(gatewayOf(was), ref)
+	}
+	if svc != nil && svc.Labels[managedBy] == manager {
+		t.dirty[gatewayOf(svc)] = true
+		t.servicesOf.add(gatewayOf(svc), ref)
+	}
+	maps.Copy(t.dirty, t.namesakes[ref])
+	t.learnTargets(was, svc)
+	switch {
+	case svc != nil && svc.Labels[managedBy] == manager:
+		t.objects.see(ref, &state{digest: t.digestOf(svc), status: string(statusOf(svc))})
+	case was != nil && was.Labels[managedBy] == manager:
+		t.objects.see(ref, nil)
+	}
+}
+
+func gatewayOf(svc *corev1.Service) model.GatewayKey {
+	return model.GatewayKey{Namespace: svc.Namespace, Name: svc.Labels[gatewayv1.GatewayNameLabelKey]}
+}
+
+// digestOf tells what was applied to a Service, unless somebody has changed its
+// ports since.
+func (t *term) digestOf(svc *corev1.Service) string {
+	gw := gatewayOf(svc)
+	for _, p := range svc.Spec.Ports {
+		k := model.PortKey{Gateway: gw, Port: uint16(p.Port), Protocol: model.Protocol(p.Protocol)}
+		if has, ok := t.ports.of[gw][k]; !ok || has != uint16(p.TargetPort.IntVal) {
+			return "changed"
+		}
+	}
+	return svc.Annotations[applied]
+}
+
+// reachable makes a Gateway's Service, and notes its addresses, or why it has none.
+func (t *term) reachable(k model.GatewayKey, g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters, f *front, ports []servicePort, live *corev1.Service) *object {
+	internal := params != nil && params.Spec.Service.Type == v1alpha1.GatewayServiceClusterIP
+	pooled := t.pools.any() && !internal
+	if !internal && live != nil && live.Spec.Type == corev1.ServiceTypeLoadBalancer {
+		pooled = live.Spec.LoadBalancerClass != nil && *live.Spec.LoadBalancerClass == poolClass // it cannot change
+	}
+	asked := askedFor(g)
+	want := t.service(g, params, f.service.Name, ports, live, pooled, asked)
+	var ingress []corev1.LoadBalancerIngress // a load balancer's to write
+	f.addresses = nil
+	switch {
+	case pooled:
+		assigned := t.pools.get(k, asked)
+		ingress = ingressOf(assigned)
+		for _, a := range assigned {
+			f.addresses = append(f.addresses, address(gatewayv1.IPAddressType, a.String()))
+		}
+		f.lack.address = "no AddressPool has a free address"
+	case internal && live != nil:
+		t.pools.release(k, nil)
+		for _, ip := range live.Spec.ClusterIPs {
+			f.addresses = append(f.addresses, address(gatewayv1.IPAddressType, ip))
+		}
+	case live != nil:
+		t.pools.release(k, nil)
+		f.addresses = addressesOf(live)
+		f.lack.address = fmt.Sprintf("%s waits for the cluster's load balancer; a cluster without one needs an AddressPool", f.service)
+	}
+	if live != nil {
+		want.status = serviceStatus(ingress, targetsSaid(g.Name, ports, live))
+	}
+	return want
+}
+
+// askedFor are the addresses that a Gateway asks for.
+func askedFor(g *gatewayv1.Gateway) []netip.Addr {
+	var asked []netip.Addr
+	for _, a := range g.Spec.Addresses {
+		if a.Type != nil && *a.Type != gatewayv1.IPAddressType {
+			continue
+		}
+		if ip, err := netip.ParseAddr(a.Value); err == nil {
+			asked = append(asked, ip.Unmap())
+		}
+	}
+	return asked
+}
+
+// addressesOf are those that a load balancer gave to a Service.
+func addressesOf(svc *corev1.Service) []gatewayv1.GatewayStatusAddress {
+	var all []gatewayv1.GatewayStatusAddress
+	for _, i := range svc.Status.LoadBalancer.Ingress {
+		switch {
+		case i.IP != "":
+			all = append(all, address(gatewayv1.IPAddressType, i.IP))
+		case i.Hostname != "":
+			all = append(all, address(gatewayv1.HostnameAddressType, i.Hostname))
+		}
+	}
+	return all
+}
+
+func address(kind gatewayv1.AddressType, value string) gatewayv1.GatewayStatusAddress {
+	return gatewayv1.GatewayStatusAddress{Type: &kind, Value: value}
+}
+
+// ingressOf words addresses of a pool. In mode Proxy, kube-proxy leaves them
+// alone: connections reach the node that answers, with the client's address.
+func ingressOf(addrs []netip.Addr) []corev1.LoadBalancerIngress {
+	mode := corev1.LoadBalancerIPModeProxy
+	all := []corev1.LoadBalancerIngress{}
+	for _, a := range addrs {
+		all = append(all, corev1.LoadBalancerIngress{IP: a.String(), IPMode: &mode})
+	}
+	return all
+}
+
+// service is what a Gateway's Service should be.
+func (t *term) service(g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters, name string, ports []servicePort, live *corev1.Service, pooled bool, asked []netip.Addr) *object {
+	meta := t.infrastructure(g, name)
+	annotate(meta, params)
+	// The client's address stays, and no connection takes another hop: every node
+	// that gets one serves it. Who wants it otherwise may change it.
+	policy := string(corev1.ServiceExternalTrafficPolicyLocal)
+	if live != nil && live.Spec.ExternalTrafficPolicy != "" {
+		policy = string(live.Spec.ExternalTrafficPolicy)
+	}
+	if params != nil && params.Spec.Service.ExternalTrafficPolicy != "" {
+		policy = string(params.Spec.Service.ExternalTrafficPolicy)
+	}
+	spec := map[string]any{"type": string(corev1.ServiceTypeLoadBalancer), "ipFamilyPolicy": string(corev1.IPFamilyPolicyPreferDualStack)}
+	internal := params != nil && params.Spec.Service.Type == v1alpha1.GatewayServiceClusterIP
+	if internal {
+		spec["type"] = string(corev1.ServiceTypeClusterIP)
+	} else {
+		spec["externalTrafficPolicy"] = policy
+	}
+	var list []any
+	for _, p := range ports {
+		list = append(list, map[string]any{
+			"name": p.name(), "port": int64(p.key.Port), "protocol": string(p.key.Protocol), "targetPort": int64(p.target),
+		})
+	}
+	spec["ports"] = list
+	switch {
+	case pooled:
+		spec["loadBalancerClass"], spec["allocateLoadBalancerNodePorts"] = poolClass, false
+	case len(asked) > 0 && !internal:
+		spec["loadBalancerIP"] = asked[0].String()
+	}
+	return newObject(resources[kindService], "Service", meta, map[string]any{"spec": spec})
+}
+
+// infrastructure is the metadata of what is made for a Gateway.
+func (t *term) infrastructure(g *gatewayv1.Gateway, name string) map[string]any {
+	labels, annotations := map[string]any{}, map[string]any{}
+	if in := g.Spec.Infrastructure; in != nil {
+		for k, v := range in.Labels {
+			labels[string(k)] = string(v)
+		}
+		for k, v := range in.Annotations {
+			annotations[string(k)] = string(v)
+		}
+	}
+	labels[gatewayv1.GatewayNameLabelKey] = g.Name
+	labels[gatewayv1.GatewayClassNameLabelKey] = string(g.Spec.GatewayClassName)
+	labels[managedBy] = manager
+	return map[string]any{
+		"namespace": g.Namespace, "name": name, "labels": labels, "annotations": annotations,
+		"ownerReferences": []any{map[string]any{
+			"apiVersion": gatewayv1.GroupVersion.String(), "kind": kindGateway, "name": g.Name, "uid": string(g.UID), "controller": true,
+		}},
+	}
+}
+
+var dnsLabel = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+// serviceName is <gateway>-<class>, or where that is no name for a Service, as
+// much of it as can be, and a hash.
+func serviceName(g *gatewayv1.Gateway) string {
+	name := g.Name + "-" + string(g.Spec.GatewayClassName)
+	const room = 63 - len("-ipv4-00")
+	if len(name) <= room && dnsLabel.MatchString(name) {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	plain := strings.Trim(strings.ReplaceAll(name, ".", "-"), "-")
+	if plain == "" || plain[0] >= '0' && plain[0] <= '9' {
+		plain = "gw-" + plain
+	}
+	return strings.TrimRight(plain[:min(len(plain), room-9)], "-") + "-" + hex.EncodeToString(sum[:4])
+}

@@ -1,0 +1,100 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/crds/v1alpha1"
+	"sluice.io/sluice/model"
+)
+
+// sliceManager tells Kubernetes' own controllers that the slices are ours.
+const sliceManager = "gateway-controller.sluice.io"
+
+// perSlice is how many endpoints an EndpointSlice may have.
+const perSlice = 1000
+
+func (t *term) takeSlice(ref model.ObjectRef, s *discoveryv1.EndpointSlice) {
+	if was, ok := t.slices[ref]; ok {
+		delete(t.slices, ref)
+		t.slicesOf.remove(was, ref)
+		t.orphans[was] = true
+	}
+	if s == nil || s.Labels[discoveryv1.LabelManagedBy] != sliceManager {
+		t.objects.see(ref, nil)
+		return
+	}
+	service := model.ObjectRef{Kind: kindService, Namespace: ref.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
+	t.slices[ref] = service
+	t.slicesOf.add(service, ref)
+	t.orphans[service] = true
+	t.objects.see(ref, &state{digest: s.Annotations[applied]})
+}
+
+// adopt has slices looked at whose Service changed or is not there.
+func (t *term) adopt() {
+	for service := range t.orphans {
+		if svc := t.services[service]; svc != nil && svc.Labels[managedBy] == manager {
+			t.dirty[gatewayOf(svc)] = true
+			continue
+		}
+		if t.objects.wants(service) != nil {
+			continue // it is about to be made
+		}
+		for ref := range t.slicesOf[service] {
+			t.objects.set(ref, nil)
+		}
+	}
+	clear(t.orphans)
+}
+
+// provisionSlices makes the endpoints of a Gateway's Service: the ready nodes.
+func (t *term) provisionSlices(g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters, service string, ports []servicePort) map[model.ObjectRef]*object {
+	all := map[model.ObjectRef]*object{}
+	for _, family := range []struct {
+		kind discoveryv1.AddressType
+		is4  bool
+	}{{discoveryv1.AddressTypeIPv4, true}, {discoveryv1.AddressTypeIPv6, false}} {
+		for i, chunk := range t.endpoints(family.is4, params) {
+			name := fmt.Sprintf("%s-%s-%d", service, strings.ToLower(string(family.kind)), i)
+			ref := model.ObjectRef{Kind: kindEndpointSlice, Namespace: g.Namespace, Name: name}
+			all[ref] = t.slice(g, name, service, family.kind, ports, chunk)
+		}
+	}
+	return all
+}
+
+// endpoints are the nodes that serve, with an address of a family, in chunks.
+func (t *term) endpoints(is4 bool, params *v1alpha1.GatewayParameters) (chunks [][]any) {
+	var all []any
+	for _, node := range t.nodes.names(params.Selector().AsSelector()) {
+		for _, a := range t.nodes.ready[node] {
+			if a.Is4() == is4 {
+				all = append(all, map[string]any{
+					"addresses": []any{a.String()}, "nodeName": node,
+					"conditions": map[string]any{"ready": true, "serving": true, "terminating": false},
+				})
+				break
+			}
+		}
+	}
+	return slices.Collect(slices.Chunk(all, perSlice))
+}
+
+func (t *term) slice(g *gatewayv1.Gateway, name, service string, family discoveryv1.AddressType, ports []servicePort, endpoints []any) *object {
+	meta := t.infrastructure(g, name)
+	labels, _ := meta["labels"].(map[string]any)
+	labels[discoveryv1.LabelServiceName] = service
+	labels[discoveryv1.LabelManagedBy] = sliceManager
+	var list []any
+	for _, p := range ports {
+		list = append(list, map[string]any{"name": p.name(), "port": int64(p.target), "protocol": string(p.key.Protocol)})
+	}
+	return newObject(resources[kindEndpointSlice], "EndpointSlice", meta, map[string]any{
+		"addressType": string(family), "endpoints": endpoints, "ports": list,
+	})
+}

@@ -1,0 +1,83 @@
+package controller
+
+import (
+	"io"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+func routeYAML(ns string) string {
+	return `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: cart, namespace: ` + ns + `}
+spec:
+  parentRefs: [{name: gw}, {name: foreign}]
+  rules: [{backendRefs: [{name: nothing, port: 80}]}]
+`
+}
+
+const theirs = `{"status":{"parents":[{"controllerName":"example.com/other","parentRef":{"name":"foreign"},"conditions":[{"type":"Accepted","status":"True","reason":"Accepted","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}]}}`
+
+func ours(r *gatewayv1.HTTPRoute) (mine, others int) {
+	for _, p := range r.Status.Parents {
+		if p.ControllerName == Name {
+			mine++
+		} else {
+			others++
+		}
+	}
+	return mine, others
+}
+
+func TestOthersStatusesStay(t *testing.T) {
+	w := newWorld(t)
+	w.gateway("gw", "")
+	w.Apply(t, routeYAML(w.ns))
+	w.Kube(t, "patch", "httproute", "-n", w.ns, "cart", "--subresource=status", "--type=merge", "-p", theirs)
+	w.run()
+	both := func() bool { mine, others := ours(w.route("cart")); return mine == 1 && others == 1 }
+	w.await("ours beside theirs", both)
+	at := w.route("cart").Status.Parents[1].Conditions[0].LastTransitionTime
+	time.Sleep(1100 * time.Millisecond) // the time of a transition has seconds
+	w.Kube(t, "patch", "httproute", "-n", w.ns, "cart", "--type=merge", "-p", `{"spec":{"hostnames":["a.example.com"]}}`)
+	w.await("the generation is observed", func() bool {
+		r := w.route("cart")
+		return both() && r.Status.Parents[1].Conditions[0].ObservedGeneration == r.Generation
+	})
+	if now := w.route("cart").Status.Parents[1].Conditions[0].LastTransitionTime; now != at {
+		t.Errorf("the time of a transition that was none went from %s to %s", at, now)
+	}
+	w.Kube(t, "patch", "httproute", "-n", w.ns, "cart", "--type=merge", "-p", `{"spec":{"parentRefs":[{"name":"foreign"}]}}`)
+	w.await("ours goes, theirs stays", func() bool { mine, others := ours(w.route("cart")); return mine == 0 && others == 1 })
+}
+
+// TestNoHotLoop: another controller takes the whole list for its own.
+func TestNoHotLoop(t *testing.T) {
+	w := newWorld(t)
+	w.gateway("gw", "")
+	w.Apply(t, routeYAML(w.ns))
+	r := w.run()
+	w.await("our status", func() bool { mine, _ := ours(w.route("cart")); return mine == 1 })
+	writes := 0
+	for range 40 {
+		if mine, _ := ours(w.route("cart")); mine == 1 {
+			w.Kube(t, "patch", "httproute", "-n", w.ns, "cart", "--subresource=status", "--type=merge", "-p", theirs)
+			writes++
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if writes > patience+4 {
+		t.Errorf("our status was written over and came back %d times in two seconds", writes)
+	}
+	recorder := httptest.NewRecorder()
+	r.Health().Handler().ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
+	body, _ := io.ReadAll(recorder.Body)
+	if !strings.Contains(string(body), `sluice_controller_writes_total{kind="HTTPRoute",result="fought"}`) {
+		t.Errorf("the metrics do not tell of the fight:\n%s", body)
+	}
+}

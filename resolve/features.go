@@ -52,3 +52,26 @@ var features = []string{
 	"TLSRouteModeTerminate",
 	"UDPRoute",
 }
+
+// featureKinds are the kinds whose fields ask for features, which begin with their
+// names, and the names of their resources.
+var featureKinds = map[string]string{
+	"BackendTLSPolicy": "backendtlspolicies",
+	"GRPCRoute":        "grpcroutes",
+	"Gateway":          "gateways",
+	"HTTPRoute":        "httproutes",
+	"ListenerSet":      "listenersets",
+	"ReferenceGrant":   "referencegrants",
+	"TCPRoute":         "tcproutes",
+	"TLSRoute":         "tlsroutes",
+	"UDPRoute":         "udproutes",
+}
+
+// experimentalFeatures are those for which the standard channel has no fields.
+var experimentalFeatures = []string{
+	"HTTPRouteDestinationPortMatching",
+	"HTTPRouteRetry",
+	"HTTPRouteRetryBackendTimeout",
+	"HTTPRouteRetryConnectionError",
+	"TLSRouteModeMixed",
+}

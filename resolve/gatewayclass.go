@@ -80,13 +80,12 @@ func (r *Resolver) refused(c *gatewayClass) *finding.Finding {
 }
 
 func (r *Resolver) classStatus(c *gatewayClass) *model.Status {
-	st := &model.Status{Origin: c.origin, Features: features}
-	version := finding.New(string(gatewayv1.GatewayClassReasonSupportedVersion), "Gateway API v1.6 is served")
+	st := &model.Status{Origin: c.origin, Features: r.supportedFeatures()}
 	if wrong := r.refused(c); wrong != nil {
 		st.Conditions = []model.Condition{wrong.Condition(conditionAccepted, false)}
 	} else {
 		st.Conditions = []model.Condition{finding.New(finding.Accepted, "Gateways of this class are served").Condition(conditionAccepted, true)}
 	}
-	st.Conditions = append(st.Conditions, version.Condition(string(gatewayv1.GatewayClassConditionStatusSupportedVersion), true))
+	st.Conditions = append(st.Conditions, r.supportedVersion())
 	return st
 }

@@ -43,6 +43,8 @@ func (u *round) ingest(ref model.ObjectRef, obj *source.Object) {
 		u.pools.Put(ref.Name, o, obj)
 	case object.KindParameters:
 		u.ingestParameters(ref.Name, obj)
+	case object.KindDefinition:
+		u.ingestDefinition(ref.Name, obj)
 	}
 }
 

@@ -33,7 +33,8 @@ type Resolver struct {
 	listenerSets map[object.Name]*gateway.ListenerSet
 	namespaces   map[string]map[string]string // labels
 	policies     map[object.Name]*policy
-	parameters   map[string]error // GatewayParameters, and what is wrong with them
+	parameters   map[string]error  // GatewayParameters, and what is wrong with them
+	bundles      map[string]bundle // installed kinds of the Gateway API, by resource
 
 	vips       *claim.Book[netip.Addr]    // cluster addresses, of services
 	places     *claim.Book[string]        // network namespaces and cgroups, of workloads
@@ -99,6 +100,7 @@ func New() *Resolver {
 		namespaces:   map[string]map[string]string{},
 		policies:     map[object.Name]*policy{},
 		parameters:   map[string]error{},
+		bundles:      map[string]bundle{},
 		vips:         claim.NewBook[netip.Addr](),
 		places:       claim.NewBook[string](),
 		portClaims:   claim.NewBook[gateway.Claim](),

@@ -29,4 +29,5 @@ const (
 	KindNamespace        = "Namespace"
 	KindAddressPool      = "AddressPool"
 	KindParameters       = "GatewayParameters"
+	KindDefinition       = "CustomResourceDefinition"
 )

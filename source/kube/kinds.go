@@ -61,6 +61,10 @@ const (
 // KindNode is the kind of nodes, which are known by their metadata.
 const KindNode = "Node"
 
+// KindDefinition is the kind of CRDs, of which those of the Gateway API are known
+// by their release and channel.
+const KindDefinition = "CustomResourceDefinition"
+
 // The kinds of copies, for the one that makes them.
 const (
 	KindSecretCopy    = "SecretCopy"
@@ -89,6 +93,9 @@ func kindsFor(o Options) []*kind {
 		}, &kind{
 			name: KindNode, plural: "nodes", versions: []string{"v1"}, metadata: true,
 			new: func() source.KubeObject { return &metav1.PartialObjectMetadata{} }, trim: on(trimNode),
+		}, &kind{
+			name: KindDefinition, plural: "customresourcedefinitions", group: "apiextensions.k8s.io", versions: []string{"v1"}, metadata: true,
+			new: func() source.KubeObject { return &metav1.PartialObjectMetadata{} }, trim: on(trimDefinition),
 		})
 	}
 	if o.Pods {

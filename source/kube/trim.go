@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/gateway-api/pkg/consts"
 
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/source"
@@ -86,6 +87,17 @@ func trimServing(p *corev1.Pod) {
 // trimNode leaves a node's labels.
 func trimNode(m *metav1.PartialObjectMetadata) {
 	m.ObjectMeta = metav1.ObjectMeta{Name: m.Name, UID: m.UID, Labels: m.Labels}
+}
+
+// trimDefinition leaves of a kind's definition its release and channel.
+func trimDefinition(m *metav1.PartialObjectMetadata) {
+	kept := metav1.ObjectMeta{Name: m.Name, UID: m.UID}
+	for _, a := range []string{consts.BundleVersionAnnotation, consts.ChannelAnnotation} {
+		if v := m.Annotations[a]; v != "" {
+			metav1.SetMetaDataAnnotation(&kept, a, v)
+		}
+	}
+	m.ObjectMeta = kept
 }
 
 // trimDocument leaves enough to find a Secret or ConfigMap, to see it change, and

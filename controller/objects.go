@@ -85,12 +85,15 @@ type objects struct {
 	want map[model.ObjectRef]*object
 	have map[model.ObjectRef]state
 	due  map[model.ObjectRef]bool // to look at as soon as a batch is worked in
+	// paces are those of statuses.
+	paces map[model.ObjectRef]*pacer
 }
 
 func newObjects(c *Controller, trouble func(of model.ObjectRef, why string)) *objects {
 	o := &objects{
 		client: c.client, trouble: trouble, metrics: c.metrics, log: c.log.With("part", "objects"), queue: newQueue(urgent),
 		want: map[model.ObjectRef]*object{}, have: map[model.ObjectRef]state{}, due: map[model.ObjectRef]bool{},
+		paces: map[model.ObjectRef]*pacer{},
 	}
 	o.queue.look, o.queue.failed = o.look, o.failed
 	return o
@@ -106,6 +109,7 @@ func (o *objects) see(ref model.ObjectRef, s *state) {
 	was, had := o.have[ref]
 	if s == nil {
 		delete(o.have, ref)
+		delete(o.paces, ref)
 	} else {
 		o.have[ref] = *s
 	}
@@ -164,29 +168,50 @@ func (o *objects) look(ctx context.Context, ref model.ObjectRef) (time.Duration,
 	case want == nil:
 		return 0, nil
 	}
-	err := o.bring(ctx, ref, want, have, there)
+	wait, err := o.bring(ctx, ref, want, have, there)
 	if err == nil && want.of != (model.ObjectRef{}) {
 		o.trouble(want.of, "")
 	}
-	return 0, err
+	return wait, err
 }
 
-// bring makes an object, and its status, what they should be.
-func (o *objects) bring(ctx context.Context, ref model.ObjectRef, want *object, have state, there bool) error {
+// bring makes an object, and its status, what they should be. It tells how long a
+// status that changes all the time has to wait.
+func (o *objects) bring(ctx context.Context, ref model.ObjectRef, want *object, have state, there bool) (time.Duration, error) {
 	if want.body != nil && have.digest != want.digest {
 		if err := o.apply(ctx, ref, want); err != nil {
-			return err
+			return 0, err
 		}
 		there = true
 	}
 	if want.status == nil || !there || have.status == string(want.status) {
-		return nil
+		return 0, nil
+	}
+	if wait := o.pace(ref); wait > 0 {
+		return wait, nil
 	}
 	err := o.writeStatus(ctx, ref, want)
 	if apierrors.IsNotFound(err) {
 		o.forget(ref) // what was there has gone: it is made anew
 	}
-	return err
+	return 0, err
+}
+
+// pace tells how long a status has to wait, and notes the write when it need not.
+func (o *objects) pace(ref model.ObjectRef) time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	p := o.paces[ref]
+	if p == nil {
+		p = &pacer{}
+		o.paces[ref] = p
+	}
+	now := time.Now()
+	wait := p.wait(now)
+	if wait == 0 {
+		p.wrote(now)
+	}
+	return wait
 }
 
 // forget notes that the API server does not have an object.
@@ -194,6 +219,7 @@ func (o *objects) forget(ref model.ObjectRef) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.have, ref)
+	delete(o.paces, ref)
 }
 
 func (o *objects) apply(ctx context.Context, ref model.ObjectRef, want *object) error {

@@ -106,7 +106,7 @@ func TestServicesByParameters(t *testing.T) {
 		t.Errorf("Service %v, %v", spec, annotations)
 	}
 	p.Spec.Service = v1alpha1.GatewayService{Type: v1alpha1.GatewayServiceClusterIP}
-	tm.pools.change("pool", poolObject("pool", 0, "192.0.2.1"))
+	tm.pools.Change("pool", poolObject("pool", 0, "192.0.2.1"))
 	spec, _, addresses := show(live)
 	_, policy := spec["externalTrafficPolicy"]
 	_, class := spec["loadBalancerClass"]

@@ -8,34 +8,22 @@ import (
 	"strconv"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
 )
-
-func (t *term) takePool(ref model.ObjectRef, obj *v1alpha1.AddressPool) {
-	t.pools.change(ref.Name, obj)
-	t.all = true
-	if obj == nil {
-		t.objects.set(ref, nil)
-		t.objects.see(ref, nil)
-		return
-	}
-	t.objects.see(ref, &state{status: string(poolStatus(obj.Status))})
-}
 
 // provision has made what Gateways need.
 func (t *term) provision() {
 	t.adopt()
+	nodes := t.all
 	if t.all {
 		for k := range t.gateways {
 			t.dirty[k] = true
 		}
-	}
-	if len(t.dirty) == 0 {
-		return
+		// What Gateways had that went while nobody led.
+		t.pools.Retain(func(k model.GatewayKey) bool { return t.ours(t.gateways[k]) })
+		t.all = false
 	}
 	for len(t.dirty) > 0 { // one may make another so
 		for k := range t.dirty {
@@ -43,13 +31,9 @@ func (t *term) provision() {
 			t.provisionGateway(k)
 		}
 	}
-	t.all = false
 	t.c.metrics.gateways.Set(float64(len(t.fronts)))
-	now := metav1.Now()
-	for _, q := range t.pools.order {
-		st := t.pools.status(q, t.answerer, now)
-		t.objects.set(model.ObjectRef{Kind: kindAddressPool, Name: q.obj.Name}, &object{resource: resources[kindAddressPool], status: poolStatus(st)})
-		t.c.metrics.pool.WithLabelValues(q.obj.Name).Set(float64(st.Assigned))
+	if t.pools.News() || nodes {
+		t.reportPools()
 	}
 }
 
@@ -69,7 +53,7 @@ func (t *term) provisionGateway(k model.GatewayKey) {
 		t.rename(k, was, nil)
 		t.settle(k, nil)
 		t.ports.release(k, nil)
-		t.pools.release(k, nil)
+		t.pools.Release(k)
 		return
 	}
 	now := &front{service: model.ObjectRef{Kind: kindService, Namespace: k.Namespace, Name: serviceName(g)}, addresses: g.Status.Addresses}
@@ -126,7 +110,7 @@ func (t *term) provide(k model.GatewayKey, g *gatewayv1.Gateway, was, f *front) 
 	}
 	if why := t.nameTaken(k, f.service); why != "" {
 		t.settle(k, nil)
-		t.pools.release(k, nil)
+		t.pools.Release(k)
 		f.addresses, f.lack = nil, lack{all: why, log: why}
 		return
 	}

@@ -60,30 +60,29 @@ func (t *term) digestOf(svc *corev1.Service) string {
 
 // reachable makes a Gateway's Service, and notes its addresses, or why it has none.
 func (t *term) reachable(k model.GatewayKey, g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters, f *front, ports []servicePort, live *corev1.Service) *object {
-	internal := params != nil && params.Spec.Service.Type == v1alpha1.GatewayServiceClusterIP
-	pooled := t.pools.any() && !internal
-	if !internal && live != nil && live.Spec.Type == corev1.ServiceTypeLoadBalancer {
-		pooled = live.Spec.LoadBalancerClass != nil && *live.Spec.LoadBalancerClass == poolClass // it cannot change
-	}
+	kind := t.kindOf(params, live)
 	asked := askedFor(g)
-	want := t.service(g, params, f.service.Name, ports, live, pooled, asked)
+	want := t.service(g, params, f.service.Name, ports, live, kind, asked)
 	var ingress []corev1.LoadBalancerIngress // a load balancer's to write
 	f.addresses = nil
+	if kind != pooled {
+		t.pools.Release(k)
+	}
 	switch {
-	case pooled:
-		assigned := t.pools.get(k, asked)
+	case kind == pooled:
+		assigned := t.pools.Get(k, asked)
 		ingress = ingressOf(assigned)
 		for _, a := range assigned {
 			f.addresses = append(f.addresses, address(gatewayv1.IPAddressType, a.String()))
 		}
 		f.lack.address = "no AddressPool has a free address"
-	case internal && live != nil:
-		t.pools.release(k, nil)
+	case kind == turning:
+		f.lack.address = f.service.String() + " goes over to another load balancer"
+	case kind == internal && live != nil:
 		for _, ip := range live.Spec.ClusterIPs {
 			f.addresses = append(f.addresses, address(gatewayv1.IPAddressType, ip))
 		}
 	case live != nil:
-		t.pools.release(k, nil)
 		f.addresses = addressesOf(live)
 		f.lack.address = fmt.Sprintf("%s waits for the cluster's load balancer; a cluster without one needs an AddressPool", f.service)
 	}
@@ -91,6 +90,40 @@ func (t *term) reachable(k model.GatewayKey, g *gatewayv1.Gateway, params *v1alp
 		want.status = serviceStatus(ingress, targetsSaid(g.Name, ports, live))
 	}
 	return want
+}
+
+// serviceKind is where a Service's addresses come from.
+type serviceKind int
+
+const (
+	balanced serviceKind = iota // the cluster's load balancer
+	pooled                      // an AddressPool
+	internal                    // the cluster only
+	turning                     // nowhere for a moment, on the way from one load balancer to another
+)
+
+// kindOf tells where the addresses of a Gateway's Service are to come from. Which
+// load balancer it is cannot change in a Service that has one, so the Service has
+// none for a moment; and it does not change while there is an address.
+func (t *term) kindOf(params *v1alpha1.GatewayParameters, live *corev1.Service) serviceKind {
+	want := balanced
+	switch {
+	case params != nil && params.Spec.Service.Type == v1alpha1.GatewayServiceClusterIP:
+		return internal
+	case t.pools.Any():
+		want = pooled
+	}
+	if live == nil || live.Spec.Type != corev1.ServiceTypeLoadBalancer {
+		return want
+	}
+	has := balanced
+	if c := live.Spec.LoadBalancerClass; c != nil && *c == poolClass {
+		has = pooled
+	}
+	if has != want && len(live.Status.LoadBalancer.Ingress) == 0 {
+		return turning
+	}
+	return has
 }
 
 // askedFor are the addresses that a Gateway asks for.
@@ -137,7 +170,7 @@ func ingressOf(addrs []netip.Addr) []corev1.LoadBalancerIngress {
 }
 
 // service is what a Gateway's Service should be.
-func (t *term) service(g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters, name string, ports []servicePort, live *corev1.Service, pooled bool, asked []netip.Addr) *object {
+func (t *term) service(g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters, name string, ports []servicePort, live *corev1.Service, kind serviceKind, asked []netip.Addr) *object {
 	meta := t.infrastructure(g, name)
 	annotate(meta, params)
 	// The client's address stays, and no connection takes another hop: every node
@@ -150,8 +183,7 @@ func (t *term) service(g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters,
 		policy = string(params.Spec.Service.ExternalTrafficPolicy)
 	}
 	spec := map[string]any{"type": string(corev1.ServiceTypeLoadBalancer), "ipFamilyPolicy": string(corev1.IPFamilyPolicyPreferDualStack)}
-	internal := params != nil && params.Spec.Service.Type == v1alpha1.GatewayServiceClusterIP
-	if internal {
+	if kind == internal || kind == turning {
 		spec["type"] = string(corev1.ServiceTypeClusterIP)
 	} else {
 		spec["externalTrafficPolicy"] = policy
@@ -164,9 +196,9 @@ func (t *term) service(g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters,
 	}
 	spec["ports"] = list
 	switch {
-	case pooled:
+	case kind == pooled:
 		spec["loadBalancerClass"], spec["allocateLoadBalancerNodePorts"] = poolClass, false
-	case len(asked) > 0 && !internal:
+	case kind == balanced && len(asked) > 0:
 		spec["loadBalancerIP"] = asked[0].String()
 	}
 	return newObject(resources[kindService], "Service", meta, map[string]any{"spec": spec})

@@ -42,10 +42,9 @@ type statuses struct {
 
 // history tells of the writes of one object's status.
 type history struct {
+	pacer
 	wish  wish
-	times int // that this wish was written
-	burst int // writes, of any wish, without a pause between them
-	last  time.Time
+	times int  // that this wish was written
 	told  bool // that somebody else writes over it
 }
 
@@ -184,38 +183,28 @@ const patience = 3
 // calm is how long nobody must have written over a wish for the count to start anew.
 const calm = 10 * time.Minute
 
-// A status that changes all the time, such as the count of a Gateway's routes
-// while they are made, is written that often once maxBurst writes have gone out.
-const (
-	maxBurst = 3
-	pace     = 250 * time.Millisecond
-)
-
 // restrain slows down when a status has to be written over and over: because
 // what it says changes all the time, or because somebody else writes over it. Two
 // controllers that take each other for wrong must not keep the API server busy.
 func (s *statuses) restrain(ref model.ObjectRef, w wish) (wait time.Duration, fought bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := s.written[ref]
-	if h == nil || time.Since(h.last) > calm {
-		s.written[ref] = &history{wish: w, times: 1, burst: 1, last: time.Now()}
+	now, h := time.Now(), s.written[ref]
+	if h == nil || now.Sub(h.last) > calm {
+		s.written[ref] = &history{wish: w, times: 1, pacer: pacer{1, now}}
 		return 0, false
 	}
 	if wait := s.contend(ref, h, w); wait > 0 {
 		return wait, true
 	}
-	if since := time.Since(h.last); since > 2*pace {
-		h.burst = 0
-	} else if h.burst >= maxBurst && since < pace {
-		return pace - since, false
+	if wait := h.wait(now); wait > 0 {
+		return wait, false
 	}
 	if !equal(h.wish, w) {
 		h.wish, h.times, h.told = w, 0, false
 	}
 	h.times++
-	h.burst++
-	h.last = time.Now()
+	h.wrote(now)
 	return 0, false
 }
 

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"sluice.io/sluice/controller/pool"
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
 )
@@ -25,7 +26,7 @@ func serviceAt(name string, target int32, said string) *corev1.Service {
 }
 
 func bareTerm() *term {
-	return &term{ports: newPorts(), dirty: map[model.GatewayKey]bool{}, pools: newPools(slog.New(slog.DiscardHandler))}
+	return &term{ports: newPorts(), dirty: map[model.GatewayKey]bool{}, pools: pool.New(slog.New(slog.DiscardHandler))}
 }
 
 // TestTargetsAreLearnedFromStatuses proves that a Service made to look like ours

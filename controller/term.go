@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"sluice.io/sluice/controller/pool"
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve"
@@ -43,7 +44,7 @@ type term struct {
 	parameters   map[string]*v1alpha1.GatewayParameters
 	nodes        *nodes
 	ports        *ports
-	pools        *pools
+	pools        *pool.Pools
 	copies       *copies
 
 	dirty   map[model.GatewayKey]bool
@@ -104,7 +105,7 @@ func newTerm(c *Controller) (*term, error) {
 		fronts: map[model.GatewayKey]*front{}, said: map[model.ObjectRef]*model.Status{}, due: map[model.GatewayKey]bool{},
 		parameters: map[string]*v1alpha1.GatewayParameters{}, documents: map[model.ObjectRef]*source.Object{}, dirty: map[model.GatewayKey]bool{},
 	}
-	t.nodes, t.ports, t.pools, t.copies = newNodes(), newPorts(), newPools(c.log), &copies{in: c.opts.Copies, objects: t.objects}
+	t.nodes, t.ports, t.pools, t.copies = newNodes(), newPorts(), pool.New(c.log), &copies{in: c.opts.Copies, objects: t.objects}
 	var err error
 	t.source, err = kube.New(kube.Options{
 		Config: c.opts.Config, Live: t.statuses.see, CopiesIn: c.opts.Copies, Log: c.log.With("part", "source"),

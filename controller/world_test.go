@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -137,6 +139,23 @@ func (r *replica) stop() error {
 }
 
 func (w *world) run() *replica { return w.start(w.options(w.Config(w.t), "one")) }
+
+// metric is what Prometheus is told of one; zero when it is not.
+func (r *replica) metric(t *testing.T, name string) int {
+	t.Helper()
+	recorder := httptest.NewRecorder()
+	r.Health().Handler().ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
+	for line := range strings.Lines(recorder.Body.String()) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			n, err := strconv.Atoi(strings.TrimSpace(value))
+			if err != nil {
+				t.Fatalf("%s is %q", name, value)
+			}
+			return n
+		}
+	}
+	return 0
+}
 
 func read[T any](w *world, path string) *T {
 	w.t.Helper()

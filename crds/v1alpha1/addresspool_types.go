@@ -35,8 +35,9 @@ type AddressPoolSpec struct {
 	// addresses are single addresses (192.0.2.7), prefixes (192.0.2.0/28,
 	// 2001:db8::/112) or ranges from the first to the last (192.0.2.10-192.0.2.20),
 	// IPv4 or IPv6. A prefix counts whole, with its first and last address. A
-	// Gateway gets one address of each family that the pools have. An address
-	// that is taken out keeps serving until its Gateway has another.
+	// Gateway gets one address of each family that the pools have, of 4096 that one
+	// pool can give. An address that is taken out keeps serving until its Gateway has
+	// another, or asks for others, or the pool is deleted.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1

@@ -2,9 +2,7 @@ package controller
 
 import (
 	"fmt"
-	"log/slog"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,61 +30,6 @@ func addrs(text string) []netip.Addr {
 		all = append(all, netip.MustParseAddr(f))
 	}
 	return all
-}
-
-func got(t *testing.T, p *pools, name, asked, want string) {
-	t.Helper()
-	if now := p.get(gw(name), addrs(asked)); !slices.Equal(now, addrs(want)) {
-		t.Errorf("%s, asking for %q, gets %v, want %s", name, asked, now, want)
-	}
-}
-
-func TestPoolsAssign(t *testing.T) {
-	p := newPools(slog.New(slog.DiscardHandler))
-	got(t, p, "a", "", "")
-	p.change("six", poolObject("six", time.Hour, "2001:db8::/127"))
-	p.change("four", poolObject("four", 0, "192.0.2.1-192.0.2.3"))
-	got(t, p, "a", "", "192.0.2.1 2001:db8::")
-	got(t, p, "b", "192.0.2.2", "192.0.2.2")
-	got(t, p, "c", "192.0.2.2 192.0.2.3", "192.0.2.3")
-	got(t, p, "d", "", "2001:db8::1")
-	p.release(gw("c"), nil)
-	got(t, p, "d", "", "192.0.2.3 2001:db8::1")
-	got(t, p, "a", "", "192.0.2.1 2001:db8::")
-	// Out of the pool, an address is given up; the next free one is assigned.
-	p.change("four", poolObject("four", 0, "192.0.2.2-192.0.2.4"))
-	got(t, p, "a", "", "192.0.2.4 2001:db8::")
-	st := p.status(p.order[0], func(netip.Addr, model.GatewayKey) string { return "" }, metav1.Now())
-	if st.Assigned != 2 || st.Conditions[1].Status != metav1.ConditionFalse || st.Assignments[0].Node != "" {
-		t.Errorf("status %+v", st)
-	}
-	p.change("six", nil)
-	got(t, p, "a", "", "192.0.2.4")
-}
-
-func TestPoolsThatOverlap(t *testing.T) {
-	p := newPools(slog.New(slog.DiscardHandler))
-	p.change("new", poolObject("new", 0, "192.0.2.1-192.0.2.9"))
-	p.change("old", poolObject("old", time.Hour, "192.0.2.1-192.0.2.2"))
-	for _, c := range []struct{ addr, pool string }{{"192.0.2.2", "old"}, {"192.0.2.3", "new"}} {
-		if q := p.owner(netip.MustParseAddr(c.addr)); q == nil || q.obj.Name != c.pool {
-			t.Errorf("%s is of %+v", c.addr, q)
-		}
-	}
-	if p.order[0].overlaps != "" || p.order[1].overlaps != "old" {
-		t.Errorf("overlaps %q, %q", p.order[0].overlaps, p.order[1].overlaps)
-	}
-}
-
-func TestPoolsRemember(t *testing.T) {
-	p := newPools(slog.New(slog.DiscardHandler))
-	obj := poolObject("a", 0, "192.0.2.1-192.0.2.9")
-	obj.Status.Assignments = []v1alpha1.AddressAssignment{{Address: "192.0.2.5", Gateway: v1alpha1.GatewayReference{Namespace: "shop", Name: "x"}}}
-	p.change("a", obj)
-	got(t, p, "x", "", "192.0.2.5")
-	p.release(gw("x"), nil)
-	p.change("a", obj) // an event of before: what was released stays so
-	got(t, p, "y", "192.0.2.5", "192.0.2.5")
 }
 
 func envoyOn(node string, ready corev1.ConditionStatus) *corev1.Pod {

@@ -50,7 +50,7 @@ func (c *copies) see(ref model.ObjectRef, obj *source.Object) {
 		return
 	}
 	c.there[ref] = kube.Original(obj)
-	c.objects.see(ref, &state{digest: obj.GetAnnotations()[applied]})
+	c.objects.see(ref, &state{digest: obj.GetAnnotations()[applied], version: obj.GetResourceVersion()})
 	c.due(c.there[ref])
 }
 

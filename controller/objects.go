@@ -69,7 +69,15 @@ func newObject(resource schema.GroupVersionResource, kind string, meta map[strin
 type state struct {
 	digest string
 	status string
+	// content is what it is, nil when that is as we applied it or not known.
+	content map[string]any
+	// version is that of an object whose content is not known; see done.
+	version string
 }
+
+// done is what the API server made of what we applied: objects whose content we
+// are not told have changed when they have another version.
+type done struct{ digest, version string }
 
 // objects makes what should be there, and removes what should not. What it makes
 // is applied by the server: fields that others set stay theirs.
@@ -87,13 +95,16 @@ type objects struct {
 	due  map[model.ObjectRef]bool // to look at as soon as a batch is worked in
 	// paces are those of statuses.
 	paces map[model.ObjectRef]*pacer
+	done  map[model.ObjectRef]done
+	// repairs are those of what others changed.
+	repairs map[model.ObjectRef]*contest
 }
 
 func newObjects(c *Controller, trouble func(of model.ObjectRef, why string)) *objects {
 	o := &objects{
 		client: c.client, trouble: trouble, metrics: c.metrics, log: c.log.With("part", "objects"), queue: newQueue(urgent),
 		want: map[model.ObjectRef]*object{}, have: map[model.ObjectRef]state{}, due: map[model.ObjectRef]bool{},
-		paces: map[model.ObjectRef]*pacer{},
+		paces: map[model.ObjectRef]*pacer{}, done: map[model.ObjectRef]done{}, repairs: map[model.ObjectRef]*contest{},
 	}
 	o.queue.look, o.queue.failed = o.look, o.failed
 	return o
@@ -108,13 +119,22 @@ func (o *objects) see(ref model.ObjectRef, s *state) {
 	defer o.mu.Unlock()
 	was, had := o.have[ref]
 	if s == nil {
-		delete(o.have, ref)
-		delete(o.paces, ref)
+		o.drop(ref)
 	} else {
 		o.have[ref] = *s
 	}
-	if had != (s != nil) || s != nil && was != *s {
+	if had != (s != nil) || s != nil && !equal(was, *s) {
 		o.due[ref] = true
+	}
+}
+
+// drop notes that the API server does not have an object.
+func (o *objects) drop(ref model.ObjectRef) {
+	delete(o.have, ref)
+	delete(o.paces, ref)
+	delete(o.done, ref)
+	if o.want[ref] == nil {
+		delete(o.repairs, ref)
 	}
 }
 
@@ -178,7 +198,11 @@ func (o *objects) look(ctx context.Context, ref model.ObjectRef) (time.Duration,
 // bring makes an object, and its status, what they should be. It tells how long a
 // status that changes all the time has to wait.
 func (o *objects) bring(ctx context.Context, ref model.ObjectRef, want *object, have state, there bool) (time.Duration, error) {
-	if want.body != nil && have.digest != want.digest {
+	wait, drift := o.judge(ref, want, have)
+	switch {
+	case wait > 0:
+		return wait, nil
+	case drift:
 		if err := o.apply(ctx, ref, want); err != nil {
 			return 0, err
 		}
@@ -195,6 +219,48 @@ func (o *objects) bring(ctx context.Context, ref model.ObjectRef, want *object, 
 		o.forget(ref) // what was there has gone: it is made anew
 	}
 	return 0, err
+}
+
+// judge tells whether an object has to be applied. What others change again and
+// again is put right less and less often.
+func (o *objects) judge(ref model.ObjectRef, want *object, have state) (wait time.Duration, drift bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case want.body == nil:
+		return 0, false
+	case o.done[ref].digest != want.digest && have.digest != want.digest: // not applied yet
+		delete(o.repairs, ref)
+		return 0, true
+	case have.digest != want.digest:
+		drift = true
+	case have.version != "":
+		drift = o.done[ref] != done{want.digest, have.version}
+		if o.done[ref].digest == "" {
+			return 0, drift // an earlier leader's: whether it changed since cannot be told
+		}
+	case have.content != nil:
+		drift = drifted(ref, have.content, want.body)
+	}
+	if !drift {
+		return 0, false
+	}
+	c := o.repairs[ref]
+	if c == nil {
+		c = &contest{}
+		o.repairs[ref] = c
+	}
+	now := time.Now()
+	wait, news := c.wait(now)
+	if news {
+		o.log.Warn("somebody else changes an object of ours; putting it right less and less often", "object", ref.String())
+	}
+	if wait > 0 {
+		o.metrics.writes.WithLabelValues(ref.Kind, "fought").Inc()
+		return wait, false
+	}
+	c.wrote(now)
+	return 0, true
 }
 
 // pace tells how long a status has to wait, and notes the write when it need not.
@@ -218,8 +284,7 @@ func (o *objects) pace(ref model.ObjectRef) time.Duration {
 func (o *objects) forget(ref model.ObjectRef) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	delete(o.have, ref)
-	delete(o.paces, ref)
+	o.drop(ref)
 }
 
 func (o *objects) apply(ctx context.Context, ref model.ObjectRef, want *object) error {
@@ -228,14 +293,20 @@ func (o *objects) apply(ctx context.Context, ref model.ObjectRef, want *object) 
 		return fmt.Errorf("encode %s: %w", ref, err)
 	}
 	force := true
-	_, err = o.client.Resource(want.resource).Namespace(ref.Namespace).
+	now, err := o.client.Resource(want.resource).Namespace(ref.Namespace).
 		Patch(ctx, ref.Name, types.ApplyPatchType, body, metav1.PatchOptions{FieldManager: manager, Force: &force})
 	if err != nil {
 		return fmt.Errorf("apply %s: %w", ref, err)
 	}
 	o.log.Info("applied", "object", ref.String())
 	o.metrics.writes.WithLabelValues(ref.Kind, "ok").Inc()
-	o.note(ref, func(s *state) { s.digest = want.digest })
+	o.note(ref, func(s *state) {
+		s.digest, s.content = want.digest, nil
+		if s.version != "" {
+			s.version = now.GetResourceVersion()
+		}
+		o.done[ref] = done{want.digest, now.GetResourceVersion()}
+	})
 	return nil
 }
 

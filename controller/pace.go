@@ -32,3 +32,37 @@ func (p *pacer) wrote(now time.Time) {
 	p.burst++
 	p.last = now
 }
+
+// contest is with others who change what we write.
+type contest struct {
+	times int // that the same was written
+	last  time.Time
+	told  bool
+}
+
+// patience is how often the same may be written at once. More than that, and
+// somebody else writes over it.
+const patience = 3
+
+// calm is how long nobody must have written over something for the count to start anew.
+const calm = 10 * time.Minute
+
+// wait tells how long to wait before the same is written again, and whether it is
+// news that one has to.
+func (c *contest) wait(now time.Time) (wait time.Duration, news bool) {
+	if now.Sub(c.last) > calm {
+		*c = contest{}
+	}
+	if c.times < patience {
+		return 0, false
+	}
+	news = !c.told
+	c.told = true
+	return max(0, min(time.Second<<min(c.times-patience, 9), calm/2)-now.Sub(c.last)), news
+}
+
+// wrote notes that it was written.
+func (c *contest) wrote(now time.Time) {
+	c.times++
+	c.last = now
+}

@@ -156,6 +156,10 @@ func (t *term) settle(k model.GatewayKey, want map[model.ObjectRef]*object) {
 		t.made.add(k, ref)
 		t.maker[ref] = k
 		t.objects.set(ref, o)
+		for stray := range t.straysOf[ref] { // of a selector that it must not have
+			t.objects.see(stray, &state{})
+			t.objects.set(stray, nil)
+		}
 	}
 }
 

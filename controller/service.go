@@ -35,7 +35,7 @@ func (t *term) takeService(ref model.ObjectRef, svc *corev1.Service) {
 	t.learnTargets(was, svc)
 	switch {
 	case svc != nil && svc.Labels[managedBy] == manager:
-		t.objects.see(ref, &state{digest: t.digestOf(svc), status: string(statusOf(svc))})
+		t.objects.see(ref, &state{digest: svc.Annotations[applied], status: string(statusOf(svc)), content: contentOf(svc)})
 	case was != nil && was.Labels[managedBy] == manager:
 		t.objects.see(ref, nil)
 	}
@@ -43,19 +43,6 @@ func (t *term) takeService(ref model.ObjectRef, svc *corev1.Service) {
 
 func gatewayOf(svc *corev1.Service) model.GatewayKey {
 	return model.GatewayKey{Namespace: svc.Namespace, Name: svc.Labels[gatewayv1.GatewayNameLabelKey]}
-}
-
-// digestOf tells what was applied to a Service, unless somebody has changed its
-// ports since.
-func (t *term) digestOf(svc *corev1.Service) string {
-	gw := gatewayOf(svc)
-	for _, p := range svc.Spec.Ports {
-		k := model.PortKey{Gateway: gw, Port: uint16(p.Port), Protocol: model.Protocol(p.Protocol)}
-		if has, ok := t.ports.of[gw][k]; !ok || has != uint16(p.TargetPort.IntVal) {
-			return "changed"
-		}
-	}
-	return svc.Annotations[applied]
 }
 
 // reachable makes a Gateway's Service, and notes its addresses, or why it has none.
@@ -182,7 +169,10 @@ func (t *term) service(g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters,
 	if params != nil && params.Spec.Service.ExternalTrafficPolicy != "" {
 		policy = string(params.Spec.Service.ExternalTrafficPolicy)
 	}
-	spec := map[string]any{"type": string(corev1.ServiceTypeLoadBalancer), "ipFamilyPolicy": string(corev1.IPFamilyPolicyPreferDualStack)}
+	spec := map[string]any{
+		"type": string(corev1.ServiceTypeLoadBalancer), "ipFamilyPolicy": string(corev1.IPFamilyPolicyPreferDualStack),
+		"selector": map[string]any{}, // none, or others would make endpoints
+	}
 	if kind == internal || kind == turning {
 		spec["type"] = string(corev1.ServiceTypeClusterIP)
 	} else {

@@ -18,7 +18,27 @@ const sliceManager = "gateway-controller.sluice.io"
 // perSlice is how many endpoints an EndpointSlice may have.
 const perSlice = 1000
 
+// kubernetesManager is whose slices are those of Services with selectors.
+const kubernetesManager = "endpointslice-controller.k8s.io"
+
+// takeStray notes slices that Kubernetes makes for a Service that has, or had, a
+// selector. It does not remove them when that goes.
+func (t *term) takeStray(ref model.ObjectRef, s *discoveryv1.EndpointSlice) {
+	if was, ok := t.strays[ref]; ok {
+		delete(t.strays, ref)
+		t.straysOf.remove(was, ref)
+	}
+	if s == nil || s.Labels[discoveryv1.LabelManagedBy] != kubernetesManager {
+		return
+	}
+	service := model.ObjectRef{Kind: kindService, Namespace: ref.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
+	t.strays[ref] = service
+	t.straysOf.add(service, ref)
+	t.orphans[service] = true
+}
+
 func (t *term) takeSlice(ref model.ObjectRef, s *discoveryv1.EndpointSlice) {
+	t.takeStray(ref, s)
 	if was, ok := t.slices[ref]; ok {
 		delete(t.slices, ref)
 		t.slicesOf.remove(was, ref)
@@ -32,7 +52,7 @@ func (t *term) takeSlice(ref model.ObjectRef, s *discoveryv1.EndpointSlice) {
 	t.slices[ref] = service
 	t.slicesOf.add(service, ref)
 	t.orphans[service] = true
-	t.objects.see(ref, &state{digest: s.Annotations[applied]})
+	t.objects.see(ref, &state{digest: s.Annotations[applied], content: contentOf(s)})
 }
 
 // adopt has slices looked at whose Service changed or is not there.

@@ -42,10 +42,9 @@ type statuses struct {
 
 // history tells of the writes of one object's status.
 type history struct {
-	pacer
-	wish  wish
-	times int  // that this wish was written
-	told  bool // that somebody else writes over it
+	wish    wish
+	pacer   pacer
+	contest contest // over that wish
 }
 
 func newStatuses(c *Controller) *statuses {
@@ -176,13 +175,6 @@ func typed(from *unstructured.Unstructured, like source.KubeObject) (source.Kube
 	return into.(source.KubeObject), nil
 }
 
-// patience is how often one wish may be written at once. More than that, and
-// somebody else writes over it.
-const patience = 3
-
-// calm is how long nobody must have written over a wish for the count to start anew.
-const calm = 10 * time.Minute
-
 // restrain slows down when a status has to be written over and over: because
 // what it says changes all the time, or because somebody else writes over it. Two
 // controllers that take each other for wrong must not keep the API server busy.
@@ -190,34 +182,28 @@ func (s *statuses) restrain(ref model.ObjectRef, w wish) (wait time.Duration, fo
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, h := time.Now(), s.written[ref]
-	if h == nil || now.Sub(h.last) > calm {
-		s.written[ref] = &history{wish: w, times: 1, pacer: pacer{1, now}}
-		return 0, false
+	if h == nil || now.Sub(h.contest.last) > calm {
+		h = &history{wish: w}
+		s.written[ref] = h
 	}
-	if wait := s.contend(ref, h, w); wait > 0 {
-		return wait, true
+	if equal(h.wish, w) {
+		wait, news := h.contest.wait(now)
+		if news {
+			s.log.Warn("somebody else writes over our status; writing it less and less often", "object", ref.String())
+		}
+		if wait > 0 {
+			return wait, true
+		}
 	}
-	if wait := h.wait(now); wait > 0 {
+	if wait := h.pacer.wait(now); wait > 0 {
 		return wait, false
 	}
 	if !equal(h.wish, w) {
-		h.wish, h.times, h.told = w, 0, false
+		h.wish, h.contest = w, contest{}
 	}
-	h.times++
-	h.wrote(now)
+	h.contest.wrote(now)
+	h.pacer.wrote(now)
 	return 0, false
-}
-
-// contend tells how long to wait before the same wish is written again.
-func (s *statuses) contend(ref model.ObjectRef, h *history, w wish) time.Duration {
-	if h.times < patience || !equal(h.wish, w) {
-		return 0
-	}
-	if !h.told {
-		h.told = true
-		s.log.Warn("somebody else writes over our status; writing it less and less often", "object", ref.String())
-	}
-	return max(0, min(time.Second<<min(h.times-patience, 9), calm/2)-time.Since(h.last))
 }
 
 func (s *statuses) failed(ref model.ObjectRef, err error) {
@@ -234,7 +220,7 @@ func (s *statuses) failed(ref model.ObjectRef, err error) {
 func (s *statuses) calmed(ref model.ObjectRef) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if h := s.written[ref]; h != nil && h.times > 0 {
-		h.times--
+	if h := s.written[ref]; h != nil && h.contest.times > 0 {
+		h.contest.times--
 	}
 }

@@ -34,6 +34,8 @@ type term struct {
 	slices       map[model.ObjectRef]model.ObjectRef // to their Services
 	servicesOf   index[model.GatewayKey, model.ObjectRef]
 	slicesOf     index[model.ObjectRef, model.ObjectRef]
+	strays       map[model.ObjectRef]model.ObjectRef // slices of Kubernetes' own, to their Services
+	straysOf     index[model.ObjectRef, model.ObjectRef]
 	made         index[model.GatewayKey, model.ObjectRef] // what is to be there for a Gateway
 	maker        map[model.ObjectRef]model.GatewayKey     // the inverse
 	namesakes    index[model.ObjectRef, model.GatewayKey] // Gateways that need a Service of that name
@@ -101,6 +103,7 @@ func newTerm(c *Controller) (*term, error) {
 		services: map[model.ObjectRef]*corev1.Service{}, slices: map[model.ObjectRef]model.ObjectRef{},
 		servicesOf: index[model.GatewayKey, model.ObjectRef]{}, slicesOf: index[model.ObjectRef, model.ObjectRef]{},
 		made: index[model.GatewayKey, model.ObjectRef]{}, setsOf: index[model.GatewayKey, model.ObjectRef]{}, orphans: map[model.ObjectRef]bool{},
+		strays: map[model.ObjectRef]model.ObjectRef{}, straysOf: index[model.ObjectRef, model.ObjectRef]{},
 		maker: map[model.ObjectRef]model.GatewayKey{}, namesakes: index[model.ObjectRef, model.GatewayKey]{},
 		fronts: map[model.GatewayKey]*front{}, said: map[model.ObjectRef]*model.Status{}, due: map[model.GatewayKey]bool{},
 		parameters: map[string]*v1alpha1.GatewayParameters{}, documents: map[model.ObjectRef]*source.Object{}, dirty: map[model.GatewayKey]bool{},

@@ -75,7 +75,7 @@ const (
 func kindsFor(o Options) []*kind {
 	all := []*kind{
 		{name: "Service", plural: "services", versions: []string{"v1"},
-			new: of[corev1.Service], list: &corev1.ServiceList{}, trim: on(trimService)},
+			new: of[corev1.Service], list: &corev1.ServiceList{}, trim: on(trimService(o.Serving != nil))},
 		{name: "EndpointSlice", plural: "endpointslices", group: "discovery.k8s.io", versions: []string{"v1"},
 			new: of[discoveryv1.EndpointSlice], list: &discoveryv1.EndpointSliceList{}, trim: on(trimEndpointSlice)},
 		{name: kindNamespace, plural: "namespaces", versions: []string{"v1"},

@@ -43,10 +43,16 @@ func bare(k *kind, obj source.KubeObject, shared bool) source.KubeObject {
 	return obj
 }
 
-func trimService(s *corev1.Service) {
-	s.Spec.Selector = nil
-	conditions := slices.DeleteFunc(s.Status.Conditions, func(c metav1.Condition) bool { return c.Type != v1alpha1.ServiceConditionTargets })
-	s.Status = corev1.ServiceStatus{LoadBalancer: s.Status.LoadBalancer, Conditions: slices.Clip(conditions)}
+// trimService leaves the selector to the one that makes Services, to see that it
+// was changed.
+func trimService(selector bool) func(*corev1.Service) {
+	return func(s *corev1.Service) {
+		if !selector {
+			s.Spec.Selector = nil
+		}
+		conditions := slices.DeleteFunc(s.Status.Conditions, func(c metav1.Condition) bool { return c.Type != v1alpha1.ServiceConditionTargets })
+		s.Status = corev1.ServiceStatus{LoadBalancer: s.Status.LoadBalancer, Conditions: slices.Clip(conditions)}
+	}
 }
 
 func trimEndpointSlice(s *discoveryv1.EndpointSlice) {

@@ -17,7 +17,7 @@ func TestWhatIsReadOfAServicesStatusStays(t *testing.T) {
 	svc.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}
 	svc.Status.Conditions = []metav1.Condition{{Type: "Theirs"}, {Type: v1alpha1.ServiceConditionTargets, Message: "Gateway web: 80/TCP=20001"}}
 	for range 2 {
-		trimService(svc)
+		trimService(false)(svc)
 		if c := svc.Status.Conditions; len(c) != 1 || c[0].Type != v1alpha1.ServiceConditionTargets || len(svc.Status.LoadBalancer.Ingress) != 1 || svc.Spec.Selector != nil {
 			t.Errorf("it is %+v", svc)
 		}

@@ -3,7 +3,6 @@ package resolve
 import (
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -25,9 +24,7 @@ func (u *round) updateFrontends() {
 					continue
 				}
 				keys = append(keys, f.Key)
-				if was := u.made.Frontends[f.Key]; was == nil || !reflect.DeepEqual(was, f) {
-					u.delta.Frontends[f.Key] = f
-				}
+				emit(u.delta.Frontends, u.made.Frontends, f.Key, f)
 			}
 		}
 		for _, k := range u.frontends[g] {

@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"reflect"
 	"slices"
 	"strings"
 
@@ -24,9 +23,7 @@ func (u *round) updatePorts() {
 					continue
 				}
 				keys.Add(k)
-				if was := u.made.Ports[k]; was == nil || !reflect.DeepEqual(was, port) {
-					u.delta.Ports[k] = port
-				}
+				emit(u.delta.Ports, u.made.Ports, k, port)
 			}
 		}
 		for k := range u.portsOf[n] {

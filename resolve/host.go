@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"reflect"
 	"slices"
 
 	"sluice.io/sluice/model"
@@ -75,13 +74,10 @@ func (u *round) touchPort(k model.PortKey, was, is *gateway.Port) {
 func (u *round) updateHosts() {
 	for k := range u.hostsTouched {
 		h := u.makeHost(k)
-		was := u.made.Hosts[k]
-		switch {
-		case h == nil && was != nil:
-			u.delta.Hosts[k] = nil
+		emit(u.delta.Hosts, u.made.Hosts, k, h)
+		if h == nil {
 			u.hostsAt.Remove(k.Port, k)
-		case h != nil && (was == nil || !reflect.DeepEqual(was, h)):
-			u.delta.Hosts[k] = h
+		} else {
 			u.hostsAt.Add(k.Port, k)
 		}
 	}

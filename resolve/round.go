@@ -1,6 +1,8 @@
 package resolve
 
 import (
+	"reflect"
+
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve/gateway"
 	"sluice.io/sluice/resolve/index"
@@ -47,6 +49,17 @@ func newRound(r *Resolver) *round {
 		hostsTouched:    index.Set[model.HostKey]{},
 		settle:          index.Set[gateway.ListenerKey]{},
 		policiesTouched: index.Set[object.Name]{},
+	}
+}
+
+// emit notes in a delta what became of something, given all that was emitted before;
+// nil when it has gone. What did not change is no news.
+func emit[K comparable, V any](delta, made map[K]*V, k K, now *V) {
+	switch was := made[k]; {
+	case now == nil && was != nil:
+		delta[k] = nil
+	case now != nil && (was == nil || !reflect.DeepEqual(was, now)):
+		delta[k] = now
 	}
 }
 

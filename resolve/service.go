@@ -3,7 +3,6 @@ package resolve
 import (
 	"maps"
 	"net/netip"
-	"reflect"
 	"slices"
 
 	"sluice.io/sluice/model"
@@ -92,10 +91,9 @@ func (u *round) emitBackends(n object.Name, before, s *service) {
 	if s != nil {
 		for _, p := range s.Ports {
 			k := p.Backend(n)
-			b := model.Backend{Key: k, AppProtocol: p.App, Affinity: s.Affinity, TLS: u.encryption(n, p), Origin: s.Origin}
-			if was := u.made.Backends[k]; was == nil || !reflect.DeepEqual(*was, b) {
-				u.delta.Backends[k] = &b
-			}
+			emit(u.delta.Backends, u.made.Backends, k, &model.Backend{
+				Key: k, AppProtocol: p.App, Affinity: s.Affinity, TLS: u.encryption(n, p), Origin: s.Origin,
+			})
 		}
 	}
 	if before != nil {

@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"reflect"
 	"slices"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -30,11 +29,7 @@ const (
 func (u *round) updateStatuses() {
 	for ref := range u.report {
 		now := u.statusOf(ref)
-		was := u.statuses[ref]
-		if reflect.DeepEqual(was, now) {
-			continue
-		}
-		u.reported[ref] = now
+		emit(u.reported, u.statuses, ref, now)
 		if now == nil {
 			delete(u.statuses, ref)
 		} else {

@@ -2,12 +2,15 @@ package envoy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // admin asks Envoy's admin interface, which listens on a unix socket.
@@ -40,8 +43,10 @@ func (c Config) admin(ctx context.Context, method, path string) (string, error) 
 	return string(body), nil
 }
 
-// live tells whether Envoy has its first configuration and serves.
-func (c Config) live(ctx context.Context) bool {
+// live tells whether Envoy has its first configuration and serves; gone, whether
+// nobody listens on the admin socket at all.
+func (c Config) live(ctx context.Context) (live, gone bool) {
 	body, err := c.admin(ctx, http.MethodGet, "/ready")
-	return err == nil && strings.HasPrefix(body, "LIVE")
+	gone = errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENOENT)
+	return err == nil && strings.HasPrefix(body, "LIVE"), gone
 }

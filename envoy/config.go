@@ -1,10 +1,10 @@
 package envoy
 
 import (
+	"context"
 	"hash/fnv"
 	"log/slog"
 	"path/filepath"
-	"strconv"
 	"time"
 )
 
@@ -37,9 +37,19 @@ type Config struct {
 	MaxHeap uint64
 	// MaxFiles is the limit of open files; zero means 1,048,576.
 	MaxFiles uint64
-	// DrainTime is how long connections have to end when Envoy is replaced or
-	// stopped; zero means 30 seconds.
+	// DrainDelay is how long an Envoy that is to be stopped takes connections as
+	// before, except that Status says so: until nobody sends it any more.
+	DrainDelay time.Duration
+	// DrainTime is how long connections then have to end, and also when Envoy is
+	// replaced; zero means 30 seconds.
 	DrainTime time.Duration
+	// Container tells that Envoy is in a container, and ends with it: an Envoy of
+	// another one is replaced by hot restart, and Run stops Envoy when it is told to
+	// end itself, unless a supervisor in another container has taken over.
+	Container bool
+	// OnDuty is run as long as this is the supervisor that minds Envoy; nil for
+	// nothing. An error ends Run.
+	OnDuty func(ctx context.Context) error `json:"-"`
 	// LogLevel is Envoy's own; empty means "warning".
 	LogLevel string
 	// MaxLog is the size, in bytes, at which the log is rotated; one old log is
@@ -71,18 +81,15 @@ func set[T comparable](v *T, to T) {
 
 func (c Config) bootstrapFile() string { return filepath.Join(c.Dir, "bootstrap.json") }
 func (c Config) adminSocket() string   { return filepath.Join(c.Dir, "admin.sock") }
-func (c Config) recordFile() string    { return filepath.Join(c.Dir, "process.json") }
+
+// lockFile is beside the folder, which is Envoy's user's.
+func (c Config) lockFile() string   { return c.Dir + ".lock" }
+func (c Config) recordFile() string { return filepath.Join(c.Dir, "process.json") }
 
 // hotSocket begins the names of the sockets by which an Envoy and its successor
 // talk: in a folder that is theirs alone, where Envoy's default is names that
 // every process of the machine could take.
 func (c Config) hotSocket() string { return filepath.Join(c.Dir, "hot") }
-
-// sharedMemory is the file that an Envoy shares with its successor, and leaves
-// behind.
-func (c Config) sharedMemory() string {
-	return "/dev/shm/envoy_shared_memory_" + strconv.FormatUint(uint64(c.baseID())*10, 10)
-}
 
 func (c Config) logFile() string { return filepath.Join(c.Dir, "envoy.log") }
 

@@ -107,6 +107,9 @@ func (c Config) prepare(s spec) error {
 	if err := give(c.Dir, 0o750, c.UID, c.GID); err != nil {
 		return fmt.Errorf("give Envoy's folder to uid %d: %w", c.UID, err)
 	}
+	if err := c.ownMemory(); err != nil {
+		return err
+	}
 	return replace(c.bootstrapFile(), s.bootstrap, 0o644)
 }
 

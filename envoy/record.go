@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,25 +39,32 @@ func (c Config) write(r record) error {
 // find returns the Envoy that runs from this folder, nil when there is none. Of
 // several (a hot restart was under way) it is the last.
 func (c Config) find() (*process, error) {
-	var found *process
+	all, err := c.all()
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	last := slices.MaxFunc(all, func(a, b *process) int { return cmp.Compare(a.Epoch, b.Epoch) })
+	for _, p := range all {
+		if p != last {
+			p.close()
+		}
+	}
+	return last, nil
+}
+
+// all returns the Envoys that run from this folder.
+func (c Config) all() ([]*process, error) {
 	known, err := c.read()
 	if err != nil {
 		return nil, err
 	}
+	var all []*process
 	for _, pid := range c.candidates(known) {
-		p := c.take(pid, known)
-		switch {
-		case p == nil:
-		case found == nil || p.Epoch > found.Epoch:
-			if found != nil {
-				found.close()
-			}
-			found = p
-		default:
-			p.close()
+		if p := c.take(pid, known); p != nil {
+			all = append(all, p)
 		}
 	}
-	return found, nil
+	return all, nil
 }
 
 func (c Config) read() (record, error) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"sluice.io/sluice/xds/bootstrap"
 )
@@ -48,12 +49,11 @@ func (c Config) spec() (spec, error) {
 
 // args are Envoy's arguments, but for the epoch.
 func (c Config) args() []string {
-	drain := int(c.DrainTime.Seconds())
 	args := []string{
 		"--config-path", c.bootstrapFile(),
 		"--base-id", strconv.FormatUint(uint64(c.baseID()), 10),
-		"--drain-time-s", strconv.Itoa(drain),
-		"--parent-shutdown-time-s", strconv.Itoa(drain + 10),
+		"--drain-time-s", seconds(c.DrainTime),
+		"--parent-shutdown-time-s", seconds(c.parentTime()),
 		"--log-level", c.LogLevel,
 	}
 	if c.Concurrency > 0 {
@@ -61,3 +61,8 @@ func (c Config) args() []string {
 	}
 	return args
 }
+
+// parentTime is when an Envoy that was replaced ends.
+func (c Config) parentTime() time.Duration { return c.DrainTime + 10*time.Second }
+
+func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }

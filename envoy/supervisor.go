@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -18,6 +19,12 @@ type Supervisor struct {
 	version string // of the binary that was last checked
 	checked string // the spec for which it was
 	refused string // a spec whose hot restart failed
+	fails   int    // how often it did
+	again   time.Time
+	// deaf tells that the Envoy that serves cannot be asked, since a successor took
+	// its admin socket and ended.
+	deaf      bool
+	deafSince time.Time
 }
 
 // Status is the state of the Envoy process.
@@ -32,6 +39,11 @@ type Status struct {
 	Adopted bool `json:"adopted,omitempty"`
 	// Restarts counts the times that Envoy ended by itself.
 	Restarts int `json:"restarts"`
+	// Own tells that the Envoy that serves is of this container.
+	Own bool `json:"own"`
+	// Stopping tells that Envoy is about to be stopped: it serves, but nothing new
+	// is to be sent to it.
+	Stopping bool `json:"stopping,omitempty"`
 	// Problem is what is wrong now, empty when nothing is.
 	Problem string `json:"problem,omitempty"`
 }
@@ -54,15 +66,15 @@ func (s *Supervisor) update(change func(*Status)) {
 
 const (
 	step       = 100 * time.Millisecond
+	look       = 50 * time.Millisecond // at locks
 	lookEvery  = time.Second
 	healthy    = 10 * time.Second // an Envoy that lived longer did not fail at start
 	maxBackoff = 10 * time.Second
 )
 
-// Run adopts the Envoy that runs from the folder, or starts one, and minds it
-// until ctx is done: it then leaves it running. It returns an error only when
-// there is no Envoy that could be run at all.
-func (s *Supervisor) Run(ctx context.Context) error {
+// keep adopts the Envoy that runs from the folder, or starts one, and minds it
+// until ctx is done: it then leaves it running.
+func (s *Supervisor) keep(ctx context.Context) error {
 	p, err := s.cfg.find()
 	if err != nil {
 		return err
@@ -74,6 +86,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			}
 			return err
 		}
+		s.running(p, false)
 	} else {
 		s.cfg.Log.Info("Envoy is running; taken over", "pid", p.PID, "epoch", p.Epoch)
 		s.running(p, true)
@@ -92,6 +105,11 @@ func (s *Supervisor) mind(ctx context.Context, p *process) error {
 			return nil
 		}
 		how := p.reap()
+		if parent := s.parent(); parent != nil {
+			s.cfg.Log.Error("the next Envoy ended before it took over; the old one goes on", "how", how, "log", s.cfg.lastWords())
+			p, s.deaf = parent, true
+			continue
+		}
 		if time.Since(born) > healthy {
 			failures = 0
 		}
@@ -105,9 +123,26 @@ func (s *Supervisor) mind(ctx context.Context, p *process) error {
 		if err != nil || next == nil {
 			return err
 		}
-		p = next
+		p, s.deaf = next, false
 		failures++
 	}
+}
+
+// parent is the Envoy that still serves when one that was to replace it has ended
+// as it started; nil if there is none.
+func (s *Supervisor) parent() *process {
+	if !s.cfg.starting() {
+		return nil
+	}
+	p, err := s.cfg.find()
+	if err != nil || p == nil {
+		return nil
+	}
+	if err := s.cfg.write(p.record); err != nil {
+		s.cfg.Log.Error("Envoy's process is not recorded", "error", err)
+	}
+	s.running(p, s.Status().Adopted)
+	return p
 }
 
 // relaunch starts Envoy again: the first time at once, then with longer and
@@ -120,7 +155,11 @@ func (s *Supervisor) relaunch(ctx context.Context, failures int) (*process, erro
 		s.evictParents()
 		p, err := s.launch(ctx, 0, s.cfg.hotSocket(), 0)
 		if err == nil {
+			s.running(p, false)
 			return p, nil
+		}
+		if errors.Is(err, errNoMemory) {
+			return nil, err
 		}
 		if ctx.Err() != nil {
 			return nil, nil
@@ -140,7 +179,7 @@ func (s *Supervisor) evictParents() {
 		if err != nil || p == nil {
 			return
 		}
-		if err := s.cfg.end(p, 0); err != nil {
+		if err := s.cfg.end(p); err != nil {
 			s.cfg.Log.Error("an Envoy whose successor is gone stays", "error", err)
 			return
 		}
@@ -179,7 +218,6 @@ func (s *Supervisor) launch(ctx context.Context, epoch int, hot string, atLeast 
 		return nil, err
 	}
 	s.cfg.Log.Info("Envoy started", "pid", p.PID, "version", p.Version, "epoch", epoch)
-	s.running(p, false)
 	return p, nil
 }
 

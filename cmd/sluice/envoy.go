@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"sluice.io/sluice/agent"
 	"sluice.io/sluice/envoy"
@@ -22,6 +23,9 @@ type envoyFlags struct {
 	logs    logFlags
 	address string
 	leave   bool
+	check   bool
+	// How long Envoy serves on and drains when it is stopped.
+	delay, drain time.Duration
 }
 
 func envoyCommand() *cobra.Command {
@@ -31,8 +35,14 @@ func envoyCommand() *cobra.Command {
 		Short: "Run and mind the Envoy of this node (in Kubernetes)",
 		Long: `Runs the stock Envoy, starts it again when it ends, and drains it when told to
 stop. Its configuration comes from "sluice agent" through the run directory,
-whether that is up already or comes later: so neither restarts with the other.`,
-		Example: "  sluice envoy --envoy /usr/local/bin/envoy",
+whether that is up already or comes later: so neither restarts with the other.
+
+When another "sluice envoy" starts with the same run directory (the next version's
+pod), its Envoy takes over the listening sockets of this one's, by hot restart: no
+connection is refused, and those that are there have the drain time to end. When
+none does, this one's serves on for a moment as not ready, so that the others get
+what comes, then drains, and ends.`,
+		Example: "  sluice envoy --envoy /usr/local/bin/envoy\n  sluice envoy --check",
 		Args:    noArguments(seeHelp),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
@@ -41,6 +51,9 @@ whether that is up already or comes later: so neither restarts with the other.`,
 	f.IntVar(&o.cfg.EnvoyConcurrency, "envoy-concurrency", runtime.NumCPU(), "number of Envoy's worker threads")
 	f.IntVar(&o.cfg.EnvoyUID, "envoy-uid", envoyUID, "user and group id that Envoy runs as; nobody else should have it")
 	f.StringVar(&o.address, "health-address", "127.0.0.1:15021", "address for probes, /livez and /readyz; empty for none")
+	f.DurationVar(&o.delay, "drain-delay", 5*time.Second, "how long Envoy serves on, not ready, before it drains when it is stopped")
+	f.DurationVar(&o.drain, "drain-time", 30*time.Second, "how long connections have to end when Envoy is replaced or stopped")
+	f.BoolVar(&o.check, "check", false, "only tell whether the Envoy that serves is of this container")
 	f.BoolVar(&o.leave, "leave-running", false, "leave Envoy running when stopped; the next run takes it over")
 	o.logs.add(cmd)
 	addPathFlags(cmd, &o.cfg.Paths, false)
@@ -54,33 +67,58 @@ func (o *envoyFlags) run(ctx context.Context) error {
 	if o.cfg.Log, err = o.logs.logger(); err != nil {
 		return err
 	}
-	if err := fillPaths(&o.cfg); err != nil {
+	if err := fillPaths(&o.cfg, true); err != nil {
 		return err
+	}
+	if o.check {
+		return envoy.Serves(ctx, o.cfg.Envoy())
 	}
 	for _, dir := range []string{o.cfg.RunDir, o.cfg.EnvoyDir(), o.cfg.EnvoyCgroup()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("create %s: %w", dir, err)
 		}
 	}
-	supervisor := envoy.New(o.cfg.Envoy())
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return supervisor.Run(ctx) })
+	cfg := o.cfg.Envoy()
+	cfg.DrainDelay, cfg.DrainTime, cfg.Container = o.delay, o.drain, !o.leave
+	var supervisor *envoy.Supervisor
 	if o.address != "" {
-		group.Go(func() error { return health.Serve(ctx, o.address, health.Checks{Ready: ready(supervisor)}) })
+		cfg.OnDuty = func(ctx context.Context) error {
+			return answerProbes(ctx, o.address, health.Checks{Ready: ready(supervisor)}, cfg.Log)
+		}
 	}
-	err = group.Wait()
-	if !o.leave {
-		o.cfg.Log.Info("stopping Envoy; it drains first")
-		err = errors.Join(err, envoy.Stop(o.cfg.Envoy()))
-	}
-	return err
+	supervisor = envoy.New(cfg)
+	return supervisor.Run(ctx)
 }
+
+// answerProbes answers until ctx is done. While two supervisors hand over, the
+// other one may have the address for a moment.
+func answerProbes(ctx context.Context, address string, c health.Checks, log *slog.Logger) error {
+	for told := false; ctx.Err() == nil; {
+		err := health.Serve(ctx, address, c)
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return err
+		}
+		if !told {
+			log.Warn("the address for probes is another's; waiting for it", "error", err)
+			told = true
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(probesRetry):
+		}
+	}
+	return nil
+}
+
+const probesRetry = 100 * time.Millisecond
 
 // ready tells that Envoy has its configuration, from an agent, and serves.
 func ready(s *envoy.Supervisor) func() error {
 	return func() error {
 		st := s.Status()
 		switch {
+		case st.Stopping:
+			return errors.New("Envoy is about to be stopped")
 		case st.Live:
 			return nil
 		case st.Problem != "":

@@ -81,7 +81,7 @@ func (o *agentFlags) removeTraces(lock *agent.Lock) error {
 	)
 	for _, failed := range []error{
 		removeFolder(o.cfg.StateDir, nil, "cluster-state", "cluster-state.*"),
-		removeFolder(paths.RunDir, lock, "sluice.sock", "xds.sock", ".xds-*", "netns", "secrets"),
+		removeFolder(paths.RunDir, lock, "sluice.sock", "xds.sock", ".xds-*", "netns", "secrets", "shm"),
 	} {
 		if !errors.Is(failed, syscall.EBUSY) { // the folders are mounted in a container, and then can't be removed
 			err = errors.Join(err, failed)

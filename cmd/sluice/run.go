@@ -23,6 +23,7 @@ const envoyUID = 65530
 func runCommand() *cobra.Command {
 	cfg := agent.Config{Version: version}
 	var folder string
+	var without bool
 	var logs logFlags
 	cmd := &cobra.Command{
 		Use:   "run -f FOLDER",
@@ -44,7 +45,7 @@ sluice uninstall.`,
 			if cfg.Log, err = logs.logger(); err != nil {
 				return err
 			}
-			if err := fillPaths(&cfg); err != nil {
+			if err := fillPaths(&cfg, !without); err != nil {
 				return err
 			}
 			if os.Geteuid() != 0 {
@@ -71,6 +72,7 @@ sluice uninstall.`,
 	f.StringVarP(&folder, "folder", "f", "", "folder of YAML that describes the mesh")
 	f.StringVar(&cfg.StateDir, "state-dir", "/var/lib/sluice", "folder that keeps the last good state of broken objects over restarts")
 	f.StringVar(&cfg.EnvoyBinary, "envoy", os.Getenv("SLUICE_ENVOY"), "the stock Envoy's binary (default: $SLUICE_ENVOY, envoy beside sluice, or envoy in the PATH)")
+	f.BoolVar(&without, "without-envoy", false, "run no Envoy: \"sluice envoy\" does, with the same run directory")
 	f.IntVar(&cfg.EnvoyConcurrency, "envoy-concurrency", runtime.NumCPU(), "number of Envoy's worker threads")
 	f.IntVar(&cfg.EnvoyUID, "envoy-uid", envoyUID, "user and group id that Envoy runs as; nobody else should have it")
 	logs.add(cmd)
@@ -80,9 +82,14 @@ sluice uninstall.`,
 	return cmd
 }
 
-func fillPaths(cfg *agent.Config) error {
+// fillPaths fills in what was not given; Envoy's only where it is to be run.
+func fillPaths(cfg *agent.Config, envoy bool) error {
 	if err := fillCgroupRoot(&cfg.Paths); err != nil {
 		return err
+	}
+	if !envoy {
+		cfg.EnvoyBinary = ""
+		return nil
 	}
 	var err error
 	if cfg.EnvoyBinary, err = findEnvoy(cfg.EnvoyBinary); err != nil {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +29,7 @@ func uninstallCommand() *cobra.Command {
 		Short: "Remove every trace of Sluice from this node (root)",
 		Long: `Detaches the kernel programs, stops the Envoy that sluice started, and removes
 pins, mounts, cgroups and files. Connections that the kernel had balanced go on;
-those through Envoy end after its drain time. Safe to repeat.`,
+those through Envoy have ten seconds to end. Safe to repeat.`,
 		Example: "  sluice uninstall\n  sluice uninstall --run-dir /run/other --bpffs /sys/fs/bpf/other",
 		Args:    noArguments(seeHelp),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -87,13 +88,16 @@ func printTraces(w io.Writer, found []trace, paths agent.Paths) {
 	}
 }
 
+// uninstallDrain is how long connections through Envoy have to end.
+const uninstallDrain = 10 * time.Second
+
 // uninstall goes on after a failure, so that as much as possible is gone. The
 // kernel comes first: from then on nothing new is sent to Envoy.
 func uninstall(lock *agent.Lock, paths agent.Paths, stateDir string) error {
 	errs := []error{
 		redirect.Uninstall(redirect.Config{BPFFS: paths.BPFFS, CgroupRoot: paths.CgroupRoot, EnvoyCgroup: paths.EnvoyCgroup()}),
 		announce.Uninstall(announce.Config{}),
-		envoy.Stop(envoy.Config{Dir: paths.EnvoyDir(), Cgroup: paths.EnvoyCgroup()}),
+		envoy.Stop(envoy.Config{Dir: paths.EnvoyDir(), Cgroup: paths.EnvoyCgroup(), DrainTime: uninstallDrain}),
 		netns.Uninstall(paths.NetnsDir()),
 	}
 	for _, dir := range []string{paths.EnvoyCgroup(), filepath.Dir(paths.EnvoyCgroup())} {
@@ -103,7 +107,7 @@ func uninstall(lock *agent.Lock, paths agent.Paths, stateDir string) error {
 	}
 	errs = append(errs,
 		removeFolder(stateDir, nil, "last-good", "good-states", "good-states.next", "cluster-state", "cluster-state.next"),
-		removeFolder(paths.RunDir, lock, "sluice.sock", "xds.sock", ".xds-*", "netns", "envoy", "secrets"))
+		removeFolder(paths.RunDir, lock, "sluice.sock", "xds.sock", ".xds-*", "netns", "envoy", "secrets", "shm"))
 	return errors.Join(errs...)
 }
 

@@ -36,6 +36,7 @@ func TestLife(t *testing.T) {
 		{"BadInput", w.badInput},
 		{"AgentRestarts", w.agentRestarts},
 		{"AgentIsForced", w.agentIsForced},
+		{"EnvoyRestarts", w.envoyRestarts},
 		{"LeaderDies", w.leaderDies},
 		{"NoAPIServer", w.noAPIServer},
 		{"NodeLeaves", w.nodeLeaves},

@@ -174,8 +174,15 @@ func (w *world) holders(t *testing.T) []string {
 	return nodes
 }
 
-// arguments are those of the Envoys' containers.
+// arguments are those of the Envoys' containers, when those that were replaced
+// have ended.
 func (w *world) arguments(t *testing.T) string {
+	eventually(t, "replaced Envoys to end", func() error {
+		if n := len(w.envoyPods(t)); n != w.cluster.Nodes() {
+			return fmt.Errorf("there are %d pods of Envoy", n)
+		}
+		return nil
+	})
 	return w.kubectl(t, "", "-n", install.Namespace, "get", "pods", "-l", "app.kubernetes.io/component=envoy", "-o", "jsonpath={.items[*].spec.containers[*].args}")
 }
 

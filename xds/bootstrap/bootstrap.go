@@ -82,11 +82,14 @@ func pipe(path string, mode uint32) *corev3.Address {
 }
 
 // dynamic says that clusters and listeners come over one delta stream, and that
-// Envoy soon asks again when the server is away.
+// Envoy soon asks again when the server is away. It serves nothing before it has
+// them, however long that takes: one that takes over from another by hot restart
+// would otherwise do so after a while without any.
 func dynamic() *bootstrapv3.Bootstrap_DynamicResources {
 	ads := &corev3.ConfigSource{
 		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
 		ResourceApiVersion:    corev3.ApiVersion_V3,
+		InitialFetchTimeout:   durationpb.New(0),
 	}
 	return &bootstrapv3.Bootstrap_DynamicResources{
 		LdsConfig: ads,

@@ -56,3 +56,27 @@ func constant(t *testing.T, file, name string) int {
 	}
 	return n
 }
+
+// TestPatience: an Envoy without its first listeners and clusters is not one that
+// has none. By default it thinks so after 15 seconds, and ends its parent.
+func TestPatience(t *testing.T) {
+	b, err := JSON(Config{NodeID: "n", AdminSocket: "/a", XDSSocket: "/x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type source struct {
+		Timeout string `json:"initial_fetch_timeout"`
+	}
+	var told struct {
+		Dynamic struct {
+			LDS source `json:"lds_config"`
+			CDS source `json:"cds_config"`
+		} `json:"dynamic_resources"`
+	}
+	if err := json.Unmarshal(b, &told); err != nil {
+		t.Fatal(err)
+	}
+	if d := told.Dynamic; d.LDS.Timeout != "0s" || d.CDS.Timeout != "0s" {
+		t.Errorf("listeners are waited for %q, clusters %q, want 0s, which is for ever", d.LDS.Timeout, d.CDS.Timeout)
+	}
+}

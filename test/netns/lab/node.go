@@ -37,6 +37,8 @@ type Node struct {
 	// EnvoyWorkers is the number of Envoy's threads; 2 when zero. A change makes
 	// the next `sluice run` restart Envoy, hot.
 	EnvoyWorkers int
+	// EnvoyApart has `sluice run` without an Envoy: see [Node.StartContainer].
+	EnvoyApart bool
 
 	prefix string
 	dir    string

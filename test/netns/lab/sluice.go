@@ -29,11 +29,13 @@ func (n *Node) Start(ctx context.Context) error {
 
 // Launch starts `sluice run` on the node without waiting for it.
 func (n *Node) Launch() error {
-	p, err := n.system().spawn([]string{"GORACE=halt_on_error=0"}, n.logFile(), append([]string{
-		n.Programs.Sluice, "run", "-f", n.Folder.Dir,
-		"--envoy", n.Programs.Envoy, "--envoy-concurrency", strconv.Itoa(cmp.Or(n.EnvoyWorkers, 2)),
-		"--log-level", "debug",
-	}, n.places()...))
+	envoy := []string{"--envoy", n.Programs.Envoy, "--envoy-concurrency", strconv.Itoa(cmp.Or(n.EnvoyWorkers, 2))}
+	if n.EnvoyApart {
+		envoy = []string{"--without-envoy"}
+	}
+	p, err := n.system().spawn([]string{"GORACE=halt_on_error=0"}, n.logFile(), slices.Concat([]string{
+		n.Programs.Sluice, "run", "-f", n.Folder.Dir, "--log-level", "debug",
+	}, envoy, n.places()))
 	if err != nil {
 		return err
 	}

@@ -118,7 +118,7 @@ func ready(s *envoy.Supervisor) func() error {
 		st := s.Status()
 		switch {
 		case st.Stopping:
-			return errors.New("Envoy is about to be stopped")
+			return errors.New("about to be stopped: Envoy serves on, and nothing new is to come")
 		case st.Live:
 			return nil
 		case st.Problem != "":

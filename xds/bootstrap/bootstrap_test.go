@@ -12,7 +12,7 @@ import (
 // TestRegexSize: what resolve lets pass, Envoy takes. The two must not import each
 // other, so the one's source is read.
 func TestRegexSize(t *testing.T) {
-	if theirs := constant(t, "../../resolve/regex.go", "maxRegexSize"); theirs != maxRegexSize {
+	if theirs := constant(t, "../../resolve/rules/regex.go", "maxRegexSize"); theirs != maxRegexSize {
 		t.Errorf("resolve lets regular expressions of %d instructions pass, Envoy is told to take %d", theirs, maxRegexSize)
 	}
 	b, err := JSON(Config{NodeID: "n", AdminSocket: "/a", XDSSocket: "/x"})

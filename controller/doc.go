@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/dynamic"
@@ -56,6 +57,7 @@ type Controller struct {
 	client  dynamic.Interface
 	metrics *metrics
 	leading leading
+	term    atomic.Pointer[term] // of the leader
 }
 
 // New allocates a controller. It asks the API server nothing yet.
@@ -90,6 +92,8 @@ func (c *Controller) lead(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.term.Store(t)
+	defer c.term.Store(nil)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return t.source.Run(ctx, t.change) })
 	group.Go(func() error { return t.statuses.run(ctx) })

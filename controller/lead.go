@@ -137,8 +137,12 @@ func (s *shift) end() error {
 // ended.
 func (c *Controller) live() error { return c.leading.watch.Check(nil) }
 
-// ready tells that this replica leads, or could.
+// ready tells that this replica leads, or could. One that leads and has not read
+// everything writes nothing, and takes nothing away.
 func (c *Controller) ready() error {
+	if t := c.term.Load(); t != nil && !t.read.Load() {
+		return fmt.Errorf("it leads, and has not read the cluster yet: %s", t.source.Progress())
+	}
 	if !c.leading.observed.Load() {
 		return errors.New("the Lease has not been read yet")
 	}

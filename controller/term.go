@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,8 +24,9 @@ type term struct {
 	source   *kube.Source
 	resolver *resolve.Resolver
 	mesh     *model.Mesh
-	statuses *statuses // shared
-	objects  *objects  // shared
+	statuses *statuses   // shared
+	objects  *objects    // shared
+	read     atomic.Bool // shared: the cluster has been read
 
 	classes      map[string]*gatewayv1.GatewayClass
 	gateways     map[model.GatewayKey]*gatewayv1.Gateway
@@ -120,6 +122,7 @@ func newTerm(c *Controller) (*term, error) {
 // change works a batch in.
 func (t *term) change(b source.Batch) {
 	began := time.Now()
+	t.read.Store(true)
 	r := t.resolver.Update(b.Changed)
 	t.mesh.Apply(r.Delta)
 	for ref, obj := range b.Changed {

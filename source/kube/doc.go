@@ -55,7 +55,10 @@ type Options struct {
 	// Patience is how long a start waits for the API server when there is a last
 	// state; zero means three seconds.
 	Patience time.Duration
-	Log      *slog.Logger
+	// Partial takes what may not be read for absent: it is for people, who see what
+	// they may. Otherwise that is waited for, or what was known of it stays.
+	Partial bool
+	Log     *slog.Logger
 }
 
 // Selection are pods by their labels.

@@ -23,6 +23,8 @@ type inbox struct {
 	// away are the watches that the API server does not answer.
 	away    map[*watch]bool
 	failure error
+	// held tells that all is listed, and not all that it refers to is there yet.
+	held bool
 	// told is false when the problems changed since they were last taken.
 	told bool
 }
@@ -74,14 +76,29 @@ func (in *inbox) awaited(watches []*watch) string {
 	defer in.mu.Unlock()
 	var names []string
 	for _, w := range watches {
-		if !in.settled[w] {
+		switch p, wrong := in.problems[w]; {
+		case in.settled[w]:
+		case wrong:
+			names = append(names, w.kind.plural+" ("+p.Message+")")
+		default:
 			names = append(names, w.kind.plural)
 		}
 	}
-	if len(names) == 0 {
+	switch {
+	case len(names) > 0:
+	case in.held:
+		return "waiting for Secrets and ConfigMaps that others refer to, which cannot be fetched"
+	default:
 		return ""
 	}
 	return "waiting for the API server's " + strings.Join(names, ", ")
+}
+
+// hold notes whether documents are waited for.
+func (in *inbox) hold(held bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.held = held
 }
 
 // why tells why watches are not settled.

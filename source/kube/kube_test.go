@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 // reader runs a source and keeps what it says.
 type reader struct {
 	t      *testing.T
+	source *Source
 	cancel context.CancelFunc
 	done   chan error
 
@@ -51,7 +52,7 @@ func read(t *testing.T, o Options) *reader {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &reader{t: t, cancel: cancel, done: make(chan error, 1), all: map[model.ObjectRef]*source.Object{}}
+	r := &reader{t: t, source: s, cancel: cancel, done: make(chan error, 1), all: map[model.ObjectRef]*source.Object{}}
 	go func() { r.done <- s.Run(ctx, r.take) }()
 	t.Cleanup(r.stop)
 	return r
@@ -315,23 +316,6 @@ func TestDocumentedRightsSuffice(t *testing.T) {
 	if len(r.problems) > 0 {
 		t.Errorf("problems: %v", r.problems)
 	}
-}
-
-func TestAMissingRightIsNamedAndHoldsUpNothing(t *testing.T) {
-	api := apiserver.Get(t)
-	copies := copiesNamespace(t, api)
-	rights := apiserver.Documented(t, "agent", map[string]string{"sluice-secrets": copies, "its own namespace (--namespace)": "default"})
-	rights.Cluster = strings.Replace(rights.Cluster, "tlsroutes, ", "", 1)
-	config := api.As(t, "slt-less", rights)
-	r := read(t, Options{Config: config, Pods: true, OfNode: "ghost1", Copies: copies})
-	r.begun()
-	r.await("the missing right is named", func() bool { return r.problem("tlsroutes cannot be read") })
-	if r.get("Service", "default", "kubernetes") == nil {
-		t.Error("others are not read")
-	}
-	full := apiserver.Documented(t, "agent", map[string]string{"sluice-secrets": copies, "its own namespace (--namespace)": "default"})
-	api.As(t, "slt-less", full)
-	r.await("the right is used when it is given", func() bool { return !r.problem("tlsroutes") })
 }
 
 func TestACRDThatComesAndGoes(t *testing.T) {

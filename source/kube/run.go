@@ -38,23 +38,45 @@ func (s *Source) run(ctx context.Context, out func(source.Batch)) error {
 	if !s.await(ctx, restored) {
 		return nil
 	}
-	first := true
-	for {
+	var whole source.Batch // what there is, until it is told
+	for told := false; ; {
 		changed, problems := s.inbox.take()
 		b, again := s.derive.batch(ctx, changed)
 		b.Problems = problems
-		if first {
+		s.keep(changed, !told)
+		switch {
+		case told:
+		case again && !s.opts.Partial:
+			// What others refer to and could not be fetched is not to be taken for absent.
+			whole = joined(whole, b)
+			b = source.Batch{}
+			s.inbox.hold(true)
+		default:
+			s.inbox.hold(false)
+			b = joined(whole, b)
 			s.log.Info("cluster read", "objects", len(b.Changed), "took", time.Since(began).Round(time.Millisecond))
+			out(b)
+			told, b = true, source.Batch{}
 		}
-		if first || len(b.Changed) > 0 || b.Problems != nil {
+		if len(b.Changed) > 0 || b.Problems != nil {
 			out(b)
 		}
-		s.keep(changed, first)
-		first = false
 		if !s.next(ctx, again) {
 			return nil
 		}
 	}
+}
+
+// joined is a batch with what changed after it.
+func joined(b, then source.Batch) source.Batch {
+	if b.Changed == nil {
+		return then
+	}
+	maps.Copy(b.Changed, then.Changed)
+	if then.Problems != nil {
+		b.Problems = then.Problems
+	}
+	return b
 }
 
 // await waits for the first lists; when there is a last state, not for long.
@@ -70,7 +92,7 @@ func (s *Source) await(ctx context.Context, restored bool) bool {
 		case <-ctx.Done():
 			return false
 		case <-patience:
-			s.log.Warn("the API server is not to be reached; starting with the last state")
+			s.log.Warn("starting with the last state", "because", cmp.Or(s.Progress(), s.inbox.why()))
 			return true
 		case <-s.inbox.wake:
 		}

@@ -25,10 +25,15 @@ type watch struct {
 	inbox   *inbox
 	log     *slog.Logger
 	store   *store
+	// partial is that of the Options.
+	partial bool
+	// current asks for lists as they are now. Others may be of an API server that is
+	// behind, and who removes what has no reason to be there would miss the reason.
+	current bool
 }
 
 func newWatch(k *kind, c *clients, in *inbox, o Options) *watch {
-	w := &watch{kind: k, clients: c, inbox: in, log: o.Log}
+	w := &watch{kind: k, clients: c, inbox: in, log: o.Log, partial: o.Partial, current: o.Serving != nil}
 	w.store = newStore(w, o.Live)
 	return w
 }
@@ -43,9 +48,13 @@ const (
 // absentPause is how often a kind is looked for that the API server lacks.
 const absentPause = 10 * time.Second
 
+// absences is how often in a row a kind must not be found before it counts as absent:
+// of several API servers, one may just be starting.
+const absences = 3
+
 // run watches until ctx is done. A kind that is not served is looked for.
 func (w *watch) run(ctx context.Context) {
-	pause := firstPause
+	pause, missed := firstPause, 0
 	for ctx.Err() == nil {
 		version, err := w.version(ctx)
 		switch {
@@ -54,11 +63,15 @@ func (w *watch) run(ctx context.Context) {
 			pauseFor(ctx, pause)
 			pause = min(2*pause, lastPause)
 		case version == "":
+			if missed++; missed < absences && !w.partial {
+				pauseFor(ctx, firstPause)
+				continue
+			}
 			w.absent()
 			pauseFor(ctx, absentPause)
 		default:
 			w.reflect(ctx, version)
-			pause = firstPause
+			pause, missed = firstPause, 0
 		}
 	}
 }
@@ -97,7 +110,9 @@ func (w *watch) reflect(ctx context.Context, version string) {
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
 			events, err := w.events(ctx, version, o)
-			w.outcome(ctx, err, stop)
+			if err == nil || o.SendInitialEvents == nil { // else a list is tried next
+				w.outcome(ctx, err, stop)
+			}
 			return events, err
 		},
 	}, expected, w.store, cache.ReflectorOptions{
@@ -121,6 +136,9 @@ func (w *watch) outcome(ctx context.Context, err error, stop func()) {
 
 func (w *watch) list(ctx context.Context, version string, o metav1.ListOptions) (runtime.Object, error) {
 	o.FieldSelector, o.LabelSelector = w.kind.fields, w.kind.labels
+	if w.current && o.ResourceVersion == "0" {
+		o.ResourceVersion = ""
+	}
 	gv := w.kind.gv(version)
 	if w.kind.metadata {
 		return w.clients.metadata.Resource(gv.WithResource(w.kind.plural)).List(ctx, o)
@@ -163,12 +181,7 @@ func (w *watch) failed(ctx context.Context, err error) {
 		return
 	}
 	if apierrors.IsForbidden(err) {
-		// A right that is missing must not keep all else from working.
-		p := source.Problem{Message: fmt.Sprintf("%s cannot be read, and count as absent: grant the service account list and watch: %v", w.kind.plural, err)}
-		if w.inbox.problem(w, &p) {
-			w.log.Error("a kind cannot be watched", "kind", w.kind.name, "err", err)
-		}
-		w.inbox.settle(w)
+		w.forbidden(err)
 		return
 	}
 	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
@@ -177,6 +190,23 @@ func (w *watch) failed(ctx context.Context, err error) {
 	w.inbox.fail(err)
 	if w.inbox.lost(w, true) {
 		w.log.Warn("the API server cannot be watched; what is known of it stays in force", "kind", w.kind.name, "err", err)
+	}
+}
+
+// forbidden notes that a kind may not be read: what is known of it stays, and a start
+// goes on waiting for it. It is not there to be told from a kind without objects, for
+// which others would be removed.
+func (w *watch) forbidden(err error) {
+	then := "what is known of them stays in force, and a start without a last state waits"
+	if w.partial {
+		then = "they count as absent"
+	}
+	p := source.Problem{Message: fmt.Sprintf("%s cannot be read, and %s: grant the right to list and watch them: %v", w.kind.plural, then, err)}
+	if w.inbox.problem(w, &p) {
+		w.log.Error("a kind cannot be watched", "kind", w.kind.name, "err", err)
+	}
+	if w.partial {
+		w.inbox.settle(w)
 	}
 }
 

@@ -5,10 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/yaml"
 )
 
 // Rights are rules of RBAC: those of a ClusterRole, and those of Roles by their
@@ -48,6 +50,52 @@ func Documented(t *testing.T, part string, namespaces map[string]string) Rights 
 		r.In[namespace] = rules
 	}
 	return r
+}
+
+// rule is one of RBAC.
+type rule struct {
+	APIGroups     []string `json:"apiGroups"`
+	Resources     []string `json:"resources"`
+	ResourceNames []string `json:"resourceNames,omitempty"`
+	Verbs         []string `json:"verbs"`
+}
+
+// Without are the rights without some verbs for a resource.
+func (r Rights) Without(t *testing.T, resource string, verbs ...string) Rights {
+	t.Helper()
+	found := false
+	drop := func(text string) string {
+		var role struct {
+			Rules []rule `json:"rules"`
+		}
+		if err := yaml.UnmarshalStrict([]byte(text), &role); err != nil {
+			t.Fatal(err)
+		}
+		var kept []rule
+		for _, r := range role.Rules {
+			for _, what := range r.Resources {
+				left := slices.DeleteFunc(slices.Clone(r.Verbs), func(verb string) bool { return what == resource && slices.Contains(verbs, verb) })
+				found = found || len(left) < len(r.Verbs)
+				if len(left) > 0 {
+					kept = append(kept, rule{r.APIGroups, []string{what}, r.ResourceNames, left})
+				}
+			}
+		}
+		role.Rules = kept
+		out, err := yaml.Marshal(role)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	less := Rights{Cluster: drop(r.Cluster), In: map[string]string{}}
+	for namespace, rules := range r.In {
+		less.In[namespace] = drop(rules)
+	}
+	if !found {
+		t.Fatalf("there is no right to %s %s to be taken", strings.Join(verbs, " or "), resource)
+	}
+	return less
 }
 
 // As reaches the server as a user that has these rights and no others.

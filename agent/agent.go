@@ -23,6 +23,7 @@ import (
 	"sluice.io/sluice/envoy"
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/netns"
+	"sluice.io/sluice/observe/health"
 	"sluice.io/sluice/redirect"
 	"sluice.io/sluice/resolve"
 	"sluice.io/sluice/source"
@@ -36,6 +37,9 @@ const warmTimeout = 5 * time.Second
 
 // connectTimeout bounds the wait for Envoy's first connection.
 const connectTimeout = 10 * time.Second
+
+// beatInterval is how often the loop goes round while it waits for the input.
+const beatInterval = time.Second
 
 // retryInterval is the time after which a failed kernel update is tried again.
 const retryInterval = 2 * time.Second
@@ -125,8 +129,8 @@ type Agent struct {
 	refresh   chan struct{}
 	// moved are objects of which only file and line changed; see settle.
 	moved map[model.ObjectRef]*source.Object
-	// beat is when the loop last went round, in Unix nanoseconds.
-	beat atomic.Int64
+	// pulse is the loop's.
+	pulse health.Pulse
 	// hung tells that Envoy did not answer when it was last waited for.
 	hung bool
 	// began tells that Run has got as far as the data path.
@@ -176,6 +180,7 @@ func (c Config) Envoy() envoy.Config {
 // programs and the running Envoy go on with the last state, and the next Run
 // takes them over. Whoever calls has the lock of the run directory meanwhile.
 func (a *Agent) Run(ctx context.Context) error {
+	a.pulse.Beat()
 	if err := a.preflight(ctx); err != nil {
 		return err
 	}

@@ -2,14 +2,13 @@ package agent
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"sluice.io/sluice/observe/health"
 )
 
-// stuck is how long the loop may be silent. It answers every second, and waits
-// for Envoy for warmTimeout at most.
+// stuck is how long the loop may be silent. It goes round every second, also while it
+// waits for the input, and waits for Envoy for connectTimeout and warmTimeout at most.
 const stuck = time.Minute
 
 // Health answers probes: the agent lives while its loop goes round, and is ready
@@ -18,13 +17,7 @@ func (a *Agent) Health() health.Checks {
 	return health.Checks{Live: a.live, Ready: a.ready}
 }
 
-func (a *Agent) live() error {
-	// Zero is before the first round: reading the input may take its time.
-	if at := a.beat.Load(); at != 0 && time.Since(time.Unix(0, at)) > stuck {
-		return fmt.Errorf("the loop has been silent since %s", time.Unix(0, at).Format(time.RFC3339))
-	}
-	return nil
-}
+func (a *Agent) live() error { return a.pulse.Check("the agent", stuck) }
 
 func (a *Agent) ready() error {
 	if a.state.starting() {

@@ -21,13 +21,17 @@ func (a *Agent) loop(ctx context.Context) error {
 	defer stop()
 	began := time.Now()
 	watcher.Go(func() { watch <- a.source.Run(ctx, a.deliver(ctx)) })
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case err := <-watch:
-		return err
-	case b := <-a.batches:
-		a.start(ctx, b, began)
+	for tick := time.Tick(beatInterval); a.state.starting(); {
+		a.pulse.Beat()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-watch:
+			return err
+		case <-tick: // reading the input may take its time
+		case b := <-a.batches:
+			a.start(ctx, b, began)
+		}
 	}
 
 	retry := time.NewTicker(retryInterval)
@@ -37,7 +41,7 @@ func (a *Agent) loop(ctx context.Context) error {
 	grace := time.NewTimer(graceInterval)
 	defer grace.Stop()
 	for {
-		a.beat.Store(time.Now().UnixNano())
+		a.pulse.Beat()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

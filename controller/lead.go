@@ -33,8 +33,13 @@ type leading struct {
 	watch    *leaderelection.HealthzAdaptor
 }
 
-// stale is how long a leader may go without renewing before it counts as dead.
-const stale = 20 * time.Second
+// stale is how long a leader may go without renewing before it counts as dead, and stuck
+// how long its work may stand still: it goes round every ten seconds, and the largest
+// change takes a few.
+const (
+	stale = 20 * time.Second
+	stuck = time.Minute
+)
 
 // elect waits for the lead, and works as long as it has it. The Lease is given
 // up only when the work has ended, so that no two replicas write at once.
@@ -134,8 +139,14 @@ func (s *shift) end() error {
 }
 
 // live fails when this replica leads and cannot renew its Lease, yet has not
-// ended.
-func (c *Controller) live() error { return c.leading.watch.Check(nil) }
+// ended, or when its work stands still.
+func (c *Controller) live() error {
+	err := c.leading.watch.Check(nil)
+	if t := c.term.Load(); t != nil {
+		err = errors.Join(err, t.pulse.Check("the leader", stuck))
+	}
+	return err
+}
 
 // ready tells that this replica leads, or could. One that leads and has not read
 // everything writes nothing, and takes nothing away.

@@ -12,6 +12,7 @@ import (
 	"sluice.io/sluice/controller/pool"
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/observe/health"
 	"sluice.io/sluice/resolve"
 	"sluice.io/sluice/source"
 	"sluice.io/sluice/source/kube"
@@ -24,9 +25,10 @@ type term struct {
 	source   *kube.Source
 	resolver *resolve.Resolver
 	mesh     *model.Mesh
-	statuses *statuses   // shared
-	objects  *objects    // shared
-	read     atomic.Bool // shared: the cluster has been read
+	statuses *statuses    // shared
+	objects  *objects     // shared
+	pulse    health.Pulse // shared: of the goroutine that calls change
+	read     atomic.Bool  // shared: the cluster has been read
 
 	classes      map[string]*gatewayv1.GatewayClass
 	gateways     map[model.GatewayKey]*gatewayv1.Gateway
@@ -113,7 +115,7 @@ func newTerm(c *Controller) (*term, error) {
 	t.nodes, t.ports, t.pools, t.copies = newNodes(), newPorts(), pool.New(c.log), &copies{in: c.opts.Copies, objects: t.objects}
 	var err error
 	t.source, err = kube.New(kube.Options{
-		Config: c.opts.Config, Live: t.statuses.see, CopiesIn: c.opts.Copies, Log: c.log.With("part", "source"),
+		Config: c.opts.Config, Live: t.statuses.see, Beat: t.pulse.Beat, CopiesIn: c.opts.Copies, Log: c.log.With("part", "source"),
 		Serving: &kube.Selection{Namespace: c.opts.Namespace, Labels: c.opts.EnvoyPods},
 	})
 	return t, err

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"sluice.io/sluice/observe/health"
 )
 
 // Supervisor keeps one Envoy running.
@@ -14,6 +16,7 @@ type Supervisor struct {
 
 	mu     sync.Mutex
 	status Status
+	pulse  health.Pulse
 
 	// The fields below are Run's alone.
 	version string // of the binary that was last checked
@@ -58,6 +61,12 @@ func (s *Supervisor) Status() Status {
 	return s.status
 }
 
+// Alive fails when the loop that minds Envoy has stood still for longer than anything that it
+// does takes: it looks after Envoy every 100 milliseconds, and at most waits for one to be ended.
+func (s *Supervisor) Alive() error { return s.pulse.Check("what minds Envoy", stuck) }
+
+const stuck = time.Minute
+
 func (s *Supervisor) update(change func(*Status)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,6 +84,8 @@ const (
 // keep adopts the Envoy that runs from the folder, or starts one, and minds it
 // until ctx is done: it then leaves it running.
 func (s *Supervisor) keep(ctx context.Context) error {
+	s.pulse.Beat()
+	defer s.pulse.Rest()
 	p, err := s.cfg.find()
 	if err != nil {
 		return err
@@ -149,6 +160,7 @@ func (s *Supervisor) parent() *process {
 // longer pauses. It tries until it can, or ctx is done.
 func (s *Supervisor) relaunch(ctx context.Context, failures int) (*process, error) {
 	for {
+		s.pulse.Beat()
 		if failures > 0 && !pause(ctx, min(maxBackoff, 250*time.Millisecond<<min(failures, 10))) {
 			return nil, nil
 		}
@@ -175,6 +187,7 @@ func (s *Supervisor) relaunch(ctx context.Context, failures int) (*process, erro
 // which the next Envoy would start.
 func (s *Supervisor) evictParents() {
 	for {
+		s.pulse.Beat()
 		p, err := s.cfg.find()
 		if err != nil || p == nil {
 			return

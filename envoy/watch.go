@@ -20,6 +20,7 @@ func (s *Supervisor) watch(ctx context.Context, p *process) *process {
 	s.deafSince = time.Time{}
 	var looked time.Time
 	for ctx.Err() == nil {
+		s.pulse.Beat()
 		if p.exited(step) {
 			return p
 		}
@@ -118,6 +119,7 @@ func (s *Supervisor) stay(ctx context.Context, p *process, want spec, why string
 // then has given up the admin socket; false when the next epoch ended first.
 func (s *Supervisor) succeeds(ctx context.Context, next, p *process) bool {
 	for ctx.Err() == nil {
+		s.pulse.Beat()
 		if next.exited(step) {
 			return false
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -16,6 +17,10 @@ import (
 	"sluice.io/sluice/source/kube"
 )
 
+// readsWithin is how long what reads the cluster may stand still: it goes round every ten
+// seconds, and hands on to a loop that may have to wait for Envoy.
+const readsWithin = 2 * time.Minute
+
 // agentFlags are those of the agent of a cluster's node.
 type agentFlags struct {
 	cfg     agent.Config
@@ -23,6 +28,8 @@ type agentFlags struct {
 	logs    logFlags
 	copies  string
 	address string
+	// reads is the pulse of what reads the cluster.
+	reads health.Pulse
 	// daemonSet has this agent as a pod, in namespace; empty where it is none.
 	daemonSet, namespace string
 }
@@ -102,10 +109,18 @@ func (o *agentFlags) serve(ctx context.Context, a *agent.Agent, lock *agent.Lock
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.Run(ctx) })
 	if o.address != "" {
-		group.Go(func() error { return health.Serve(ctx, o.address, a.Health()) })
+		group.Go(func() error { return health.Serve(ctx, o.address, o.health(a)) })
 	}
 	err = group.Wait()
 	return errors.Join(err, leave(a.Began(), place, func() error { return o.removeTraces(lock) }))
+}
+
+// health is the agent's, which also lives by what reads the cluster.
+func (o *agentFlags) health(a *agent.Agent) health.Checks {
+	checks := a.Health()
+	live := checks.Live
+	checks.Live = func() error { return errors.Join(live(), o.reads.Check("the source", readsWithin)) }
+	return checks
 }
 
 func (o *agentFlags) source() (*kube.Source, error) {
@@ -118,7 +133,7 @@ func (o *agentFlags) source() (*kube.Source, error) {
 		return nil, err
 	}
 	return kube.New(kube.Options{
-		Config: config, Pods: true, OfNode: o.cfg.Node, Copies: o.copies,
+		Config: config, Pods: true, OfNode: o.cfg.Node, Copies: o.copies, Beat: o.reads.Beat,
 		Cgroup:   func(uid string, class kube.QoS) string { return pods.Pod(uid, string(class)) },
 		StateDir: o.cfg.StateDir, SecretsDir: filepath.Join(o.cfg.RunDir, "secrets"),
 		Log: o.cfg.Log.With("part", "source"),

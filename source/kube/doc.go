@@ -58,7 +58,10 @@ type Options struct {
 	// Partial takes what may not be read for absent: it is for people, who see what
 	// they may. Otherwise that is waited for, or what was known of it stays.
 	Partial bool
-	Log     *slog.Logger
+	// Beat is called each time that the loop goes round, every ten seconds at least;
+	// nil for nobody to tell.
+	Beat func()
+	Log  *slog.Logger
 }
 
 // Selection are pods by their labels.
@@ -89,6 +92,9 @@ func New(opts Options) (*Source, error) {
 	c, err := newClients(opts.Config)
 	if err != nil {
 		return nil, err
+	}
+	if opts.Beat == nil {
+		opts.Beat = func() {}
 	}
 	s := &Source{opts: opts, log: opts.Log, clients: c, inbox: newInbox()}
 	for _, k := range kindsFor(opts) {

@@ -16,6 +16,9 @@ import (
 // so many events, a fraction of a millisecond apart.
 const debounce = 3 * time.Millisecond
 
+// beatPause is how often the loop goes round when nothing happens.
+const beatPause = 10 * time.Second
+
 // retryPause is when documents that could not be fetched are tried again.
 const retryPause = time.Second
 
@@ -87,8 +90,12 @@ func (s *Source) await(ctx context.Context, restored bool) bool {
 		defer t.Stop()
 		patience = t.C
 	}
+	beat := time.NewTicker(beatPause)
+	defer beat.Stop()
 	for !s.inbox.complete(len(s.watches)) {
+		s.opts.Beat()
 		select {
+		case <-beat.C:
 		case <-ctx.Done():
 			return false
 		case <-patience:
@@ -100,18 +107,19 @@ func (s *Source) await(ctx context.Context, restored bool) bool {
 	return true
 }
 
-// next waits for changes.
+// next waits for changes, and not for ever.
 func (s *Source) next(ctx context.Context, again bool) bool {
-	var retry <-chan time.Time
+	s.opts.Beat()
+	pause := beatPause
 	if again {
-		t := time.NewTimer(retryPause)
-		defer t.Stop()
-		retry = t.C
+		pause = retryPause
 	}
+	wait := time.NewTimer(pause)
+	defer wait.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-retry:
+	case <-wait.C:
 		return true
 	case <-s.inbox.wake:
 	}

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/dynamic"
@@ -31,6 +32,9 @@ import (
 
 // Name is how Sluice calls itself in GatewayClasses and in statuses.
 const Name = "sluice.io/gateway-controller"
+
+// writeTimeout bounds a write, so that no worker stands still.
+const writeTimeout = 30 * time.Second
 
 // Options say how the controller works.
 type Options struct {
@@ -71,7 +75,9 @@ func New(o Options) (*Controller, error) {
 	if o.Namespace == "" || o.Identity == "" || o.Copies == "" {
 		return nil, errors.New("a controller needs its namespace, its name, and the namespace of copies")
 	}
-	client, err := dynamic.NewForConfig(o.Config)
+	config := rest.CopyConfig(o.Config)
+	config.Timeout = writeTimeout
+	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("reach the API server: %w", err)
 	}

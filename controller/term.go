@@ -115,7 +115,7 @@ func newTerm(c *Controller) (*term, error) {
 	t.nodes, t.ports, t.pools, t.copies = newNodes(), newPorts(), pool.New(c.log), &copies{in: c.opts.Copies, objects: t.objects}
 	var err error
 	t.source, err = kube.New(kube.Options{
-		Config: c.opts.Config, Live: t.statuses.see, Beat: t.pulse.Beat, CopiesIn: c.opts.Copies, Log: c.log.With("part", "source"),
+		Config: c.opts.Config, Live: t.statuses.see, Beat: t.pulse.Beat, Controller: Name, CopiesIn: c.opts.Copies, Log: c.log.With("part", "source"),
 		Serving: &kube.Selection{Namespace: c.opts.Namespace, Labels: c.opts.EnvoyPods},
 	})
 	return t, err

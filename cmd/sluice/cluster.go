@@ -110,7 +110,7 @@ func (r *reach) read(ctx context.Context) (*snapshot, error) {
 	kube.QuietLibraries(log)
 	s := &snapshot{mesh: model.NewMesh(), live: map[model.ObjectRef]source.KubeObject{}, host: config.Host}
 	var mu sync.Mutex
-	batch, err := kube.Once(ctx, kube.Options{Config: config, Pods: true, Partial: true, Log: log, Live: func(ref model.ObjectRef, obj source.KubeObject) {
+	batch, err := kube.Once(ctx, kube.Options{Config: config, Pods: true, Partial: true, Controller: resolve.ControllerName, Log: log, Live: func(ref model.ObjectRef, obj source.KubeObject) {
 		mu.Lock()
 		defer mu.Unlock()
 		s.live[ref] = obj

@@ -16,6 +16,7 @@ type derive struct {
 	pods      *pods // nil when pods are handed on
 	copiesIn  string
 	documents *documents // nil when copies are read instead
+	claims    *claims    // nil as documents is
 	copies    *copies    // nil when documents are fetched
 }
 
@@ -25,7 +26,7 @@ func newDerive(o Options, c *clients) *derive {
 		d.pods = newPods(o.Cgroup)
 	}
 	if o.Copies == "" {
-		d.documents = newDocuments(c, o.Log)
+		d.documents, d.claims = newDocuments(c, o.Log), newClaims(o.Controller)
 	} else {
 		d.copies = newCopies()
 	}
@@ -53,8 +54,8 @@ func (d *derive) batch(ctx context.Context, changed map[model.ObjectRef]source.K
 			d.document(ref, obj, out)
 		default:
 			out[ref] = objectOf(ref, obj)
-			if d.documents != nil {
-				d.documents.refers(ref, obj)
+			if d.claims != nil {
+				d.claims.change(ref, obj)
 			}
 		}
 	}
@@ -62,6 +63,9 @@ func (d *derive) batch(ctx context.Context, changed map[model.ObjectRef]source.K
 		maps.Copy(out, d.pods.changes())
 	}
 	if d.documents != nil {
+		for ref, obj := range d.claims.changes() {
+			d.documents.refers(ref, obj)
+		}
 		again = d.documents.fetch(ctx, out)
 	}
 	return source.Batch{Changed: out}, again

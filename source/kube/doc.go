@@ -41,6 +41,9 @@ type Options struct {
 	// Copies is the namespace of the controller's copies of Secrets and ConfigMaps:
 	// others are not read. When it is empty, those are read that an object refers to.
 	Copies string
+	// Controller is the name of the one whose Gateways' references are followed then;
+	// empty for all.
+	Controller string
 	// CopiesIn is the namespace of copies whose metadata is handed on, under the
 	// kinds SecretCopy and ConfigMapCopy; for the one that makes them.
 	CopiesIn string

@@ -56,6 +56,10 @@ const (
 	kindSecret    = "Secret"
 	kindConfigMap = "ConfigMap"
 	kindWorkload  = "Workload"
+
+	kindGatewayClass = "GatewayClass"
+	kindGateway      = "Gateway"
+	kindListenerSet  = "ListenerSet"
 )
 
 // KindNode is the kind of nodes, which are known by their metadata.
@@ -111,11 +115,11 @@ func kindsFor(o Options) []*kind {
 // gatewayKinds are those of the Gateway API.
 func gatewayKinds() []*kind {
 	kinds := []*kind{
-		{name: "GatewayClass", plural: "gatewayclasses", versions: []string{"v1"}, new: of[gatewayv1.GatewayClass], list: &gatewayv1.GatewayClassList{},
+		{name: kindGatewayClass, plural: "gatewayclasses", versions: []string{"v1"}, new: of[gatewayv1.GatewayClass], list: &gatewayv1.GatewayClassList{},
 			status: true, bare: on(func(o *gatewayv1.GatewayClass) { o.Status = gatewayv1.GatewayClassStatus{} })},
-		{name: "Gateway", plural: "gateways", versions: []string{"v1"}, new: of[gatewayv1.Gateway], list: &gatewayv1.GatewayList{},
+		{name: kindGateway, plural: "gateways", versions: []string{"v1"}, new: of[gatewayv1.Gateway], list: &gatewayv1.GatewayList{},
 			status: true, bare: on(func(o *gatewayv1.Gateway) { o.Status = gatewayv1.GatewayStatus{Addresses: o.Status.Addresses} })},
-		{name: "ListenerSet", plural: "listenersets", versions: []string{"v1"}, new: of[gatewayv1.ListenerSet], list: &gatewayv1.ListenerSetList{},
+		{name: kindListenerSet, plural: "listenersets", versions: []string{"v1"}, new: of[gatewayv1.ListenerSet], list: &gatewayv1.ListenerSetList{},
 			status: true, bare: on(func(o *gatewayv1.ListenerSet) { o.Status = gatewayv1.ListenerSetStatus{} })},
 		{name: "HTTPRoute", plural: "httproutes", versions: []string{"v1", "v1beta1"}, new: of[gatewayv1.HTTPRoute], list: &gatewayv1.HTTPRouteList{},
 			status: true, bare: on(func(o *gatewayv1.HTTPRoute) { o.Status = gatewayv1.HTTPRouteStatus{} })},

@@ -33,7 +33,7 @@ spec:
 	}
 	w.await("the copy", func() bool { return len(list()) == 1 })
 	got := list()[0]
-	if got.Annotations[kube.CopiedFrom] != "Secret/"+w.ns+"/used" || got.Type != corev1.SecretTypeTLS || len(got.Data) != 2 || got.Labels[managedBy] != manager {
+	if got.Annotations[kube.CopiedFrom] != "Secret/"+w.ns+"/used" || got.Type != corev1.SecretTypeOpaque || len(got.Data) != 2 || got.Labels[managedBy] != manager {
 		t.Errorf("copy %v of type %s with %d entries", got.Annotations, got.Type, len(got.Data))
 	}
 	other, otherKey := certificate(t, "b.example.com")

@@ -12,13 +12,13 @@ import (
 	"sluice.io/sluice/source/kube"
 )
 
-// copied are the entries of a Secret or ConfigMap that are copied: a certificate,
-// its key, and authorities.
-var copied = []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey, "ca.crt"}
+// authorities is the entry with certificates of authorities.
+const authorities = "ca.crt"
 
-// copies keeps copies, for agents, of the Secrets and ConfigMaps that Gateways
-// and policies use: of those that resolve found permitted and valid, and of no
-// others.
+// copies keeps copies, for agents, of what Gateways and policies use of Secrets and
+// ConfigMaps: of those that resolve found permitted and valid, and of no others. A
+// copy has what is used, and nothing else that the original may hold: what serves as
+// a bundle of authorities brings no private key along, even if it is in the same Secret.
 type copies struct {
 	in      string // namespace
 	objects *objects
@@ -55,16 +55,10 @@ func (c *copies) see(ref model.ObjectRef, obj *source.Object) {
 }
 
 // settle has copies made of what is in use, and others removed.
-func (c *copies) settle(m *model.Mesh, documents map[model.ObjectRef]*source.Object) {
+func (c *copies) settle(m *model.Mesh) {
 	for original := range c.changed {
 		ref := c.name(original)
-		if m.KeyPairs[original] == nil && m.Bundles[original] == nil {
-			c.objects.set(ref, nil)
-			continue
-		}
-		if want := c.of(ref, original, documents[original]); want != nil {
-			c.objects.set(ref, want)
-		}
+		c.objects.set(ref, c.of(ref, original, m.KeyPairs[original], m.Bundles[original]))
 	}
 	clear(c.changed)
 }
@@ -75,31 +69,32 @@ func (c *copies) name(original model.ObjectRef) model.ObjectRef {
 	return model.ObjectRef{Kind: original.Kind + "Copy", Namespace: c.in, Name: hex.EncodeToString(sum[:16])}
 }
 
-// of makes a copy; nil when the original is not there.
-func (c *copies) of(ref, original model.ObjectRef, doc *source.Object) *object {
-	if doc == nil {
+// of makes a copy of what is used; nil when nothing is. All are of one type, as that
+// can never change, and what is used may.
+func (c *copies) of(ref, original model.ObjectRef, pair *model.KeyPair, bundle *model.Bundle) *object {
+	data := map[string][]byte{}
+	if pair != nil {
+		data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey] = pair.Certificates, pair.PrivateKey
+	}
+	if bundle != nil {
+		data[authorities] = bundle.Certificates
+	}
+	if len(data) == 0 {
 		return nil
 	}
 	meta := map[string]any{
 		"namespace": ref.Namespace, "name": ref.Name, "labels": map[string]any{managedBy: manager},
 		"annotations": map[string]any{kube.CopiedFrom: kube.CopyName(original)},
 	}
-	data := map[string]any{}
-	switch o := doc.KubeObject.(type) {
-	case *corev1.Secret:
-		for _, k := range copied {
-			if v, ok := o.Data[k]; ok {
-				data[k] = base64.StdEncoding.EncodeToString(v)
-			}
+	encoded := map[string]any{}
+	if original.Kind == kindConfigMap {
+		for k, v := range data {
+			encoded[k] = string(v)
 		}
-		return newObject(resources[ref.Kind], "Secret", meta, map[string]any{"type": string(o.Type), "data": data})
-	case *corev1.ConfigMap:
-		for _, k := range copied {
-			if v, ok := o.Data[k]; ok {
-				data[k] = v
-			}
-		}
-		return newObject(resources[ref.Kind], "ConfigMap", meta, map[string]any{"data": data})
+		return newObject(resources[ref.Kind], kindConfigMap, meta, map[string]any{"data": encoded})
 	}
-	return nil
+	for k, v := range data {
+		encoded[k] = base64.StdEncoding.EncodeToString(v)
+	}
+	return newObject(resources[ref.Kind], kindSecret, meta, map[string]any{"type": string(corev1.SecretTypeOpaque), "data": encoded})
 }

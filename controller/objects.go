@@ -13,11 +13,13 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/source/kube"
 )
 
 // manager is the field manager of what we apply.
@@ -293,8 +295,16 @@ func (o *objects) apply(ctx context.Context, ref model.ObjectRef, want *object) 
 		return fmt.Errorf("encode %s: %w", ref, err)
 	}
 	force := true
-	now, err := o.client.Resource(want.resource).Namespace(ref.Namespace).
-		Patch(ctx, ref.Name, types.ApplyPatchType, body, metav1.PatchOptions{FieldManager: manager, Force: &force})
+	put := func() (*unstructured.Unstructured, error) {
+		return o.client.Resource(want.resource).Namespace(ref.Namespace).
+			Patch(ctx, ref.Name, types.ApplyPatchType, body, metav1.PatchOptions{FieldManager: manager, Force: &force})
+	}
+	now, err := put()
+	if apierrors.IsInvalid(err) && ref.Kind == kube.KindSecretCopy {
+		if err = o.remove(ctx, ref); err == nil { // one of another type, which can't change
+			now, err = put()
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("apply %s: %w", ref, err)
 	}

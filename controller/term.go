@@ -46,7 +46,6 @@ type term struct {
 	setsOf       index[model.GatewayKey, model.ObjectRef] // ListenerSets
 	fronts       map[model.GatewayKey]*front              // of our classes
 	said         map[model.ObjectRef]*model.Status        // of Gateways and ListenerSets, by resolve
-	documents    map[model.ObjectRef]*source.Object
 	parameters   map[string]*v1alpha1.GatewayParameters
 	nodes        *nodes
 	ports        *ports
@@ -110,7 +109,7 @@ func newTerm(c *Controller) (*term, error) {
 		strays: map[model.ObjectRef]model.ObjectRef{}, straysOf: index[model.ObjectRef, model.ObjectRef]{},
 		maker: map[model.ObjectRef]model.GatewayKey{}, namesakes: index[model.ObjectRef, model.GatewayKey]{},
 		fronts: map[model.GatewayKey]*front{}, said: map[model.ObjectRef]*model.Status{}, due: map[model.GatewayKey]bool{},
-		parameters: map[string]*v1alpha1.GatewayParameters{}, documents: map[model.ObjectRef]*source.Object{}, dirty: map[model.GatewayKey]bool{},
+		parameters: map[string]*v1alpha1.GatewayParameters{}, dirty: map[model.GatewayKey]bool{},
 	}
 	t.nodes, t.ports, t.pools, t.copies = newNodes(), newPorts(), pool.New(c.log), &copies{in: c.opts.Copies, objects: t.objects}
 	var err error
@@ -139,7 +138,7 @@ func (t *term) change(b source.Batch) {
 	}
 	t.provision()
 	t.judge()
-	t.copies.settle(t.mesh, t.documents)
+	t.copies.settle(t.mesh)
 	t.objects.begin()
 	t.c.metrics.batches.Inc()
 	t.c.metrics.resolve.Observe(time.Since(began).Seconds())
@@ -178,9 +177,6 @@ func (t *term) take(ref model.ObjectRef, obj *source.Object) {
 		t.all = true
 	case kindAddressPool:
 		t.takePool(ref, as[*v1alpha1.AddressPool](obj))
-	case kindSecret, kindConfigMap:
-		keep(t.documents, ref, obj)
-		t.copies.due(ref)
 	case kube.KindSecretCopy, kube.KindConfigMapCopy:
 		t.copies.see(ref, obj)
 	}

@@ -48,20 +48,27 @@ func (s *store) Transformer() cache.TransformFunc {
 }
 
 // Add takes in a new object.
-func (s *store) Add(item any) error { return s.set(item) }
+func (s *store) Add(item any) error { return s.one(item, s.take) }
 
 // Update takes in an object's new state.
-func (s *store) Update(item any) error { return s.set(item) }
+func (s *store) Update(item any) error { return s.one(item, s.take) }
 
 // Delete takes an object out.
 func (s *store) Delete(item any) error {
+	return s.one(item, func(obj source.KubeObject, changed map[model.ObjectRef]source.KubeObject) {
+		s.drop(s.ref(obj), changed)
+	})
+}
+
+// one works one object in, and passes on what that changed.
+func (s *store) one(item any, work func(obj source.KubeObject, changed map[model.ObjectRef]source.KubeObject)) error {
 	obj, ok := item.(source.KubeObject)
 	if !ok {
 		return fmt.Errorf("a watch for %s brought %T", s.watch.kind.name, item)
 	}
 	changed := map[model.ObjectRef]source.KubeObject{}
 	s.mu.Lock()
-	s.drop(s.ref(obj), changed)
+	work(obj, changed)
 	s.mu.Unlock()
 	s.watch.inbox.put(changed)
 	return nil
@@ -91,19 +98,6 @@ func (s *store) Replace(items []any, _ string) error {
 
 // Resync is for stores that tell all again; this one does not.
 func (s *store) Resync() error { return nil }
-
-func (s *store) set(item any) error {
-	obj, ok := item.(source.KubeObject)
-	if !ok {
-		return fmt.Errorf("a watch for %s brought %T", s.watch.kind.name, item)
-	}
-	changed := map[model.ObjectRef]source.KubeObject{}
-	s.mu.Lock()
-	s.take(obj, changed)
-	s.mu.Unlock()
-	s.watch.inbox.put(changed)
-	return nil
-}
 
 // take notes an object, and whether what is read of it changed.
 func (s *store) take(obj source.KubeObject, changed map[model.ObjectRef]source.KubeObject) {

@@ -23,6 +23,8 @@ type copies struct {
 	in      string // namespace
 	objects *objects
 	changed map[model.ObjectRef]bool // originals
+	// unread tells of an original that it is there and cannot be read now.
+	unread func(original model.ObjectRef) bool
 	// there are the copies that exist, by the copy.
 	there map[model.ObjectRef]model.ObjectRef
 }
@@ -58,9 +60,15 @@ func (c *copies) see(ref model.ObjectRef, obj *source.Object) {
 func (c *copies) settle(m *model.Mesh) {
 	for original := range c.changed {
 		ref := c.name(original)
-		c.objects.set(ref, c.of(ref, original, m.KeyPairs[original], m.Bundles[original]))
+		want := c.of(ref, original, m.KeyPairs[original], m.Bundles[original])
+		if want == nil && c.unread(original) {
+			// It may well be in use: agents keep what they have, as it is.
+			c.objects.set(ref, &object{resource: resources[ref.Kind]})
+			continue
+		}
+		c.objects.set(ref, want)
+		delete(c.changed, original)
 	}
-	clear(c.changed)
 }
 
 // name is the copy of an original.

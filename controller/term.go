@@ -117,7 +117,11 @@ func newTerm(c *Controller) (*term, error) {
 		Config: c.opts.Config, Live: t.statuses.see, Beat: t.pulse.Beat, Controller: Name, CopiesIn: c.opts.Copies, Log: c.log.With("part", "source"),
 		Serving: &kube.Selection{Namespace: c.opts.Namespace, Labels: c.opts.EnvoyPods},
 	})
-	return t, err
+	if err != nil {
+		return nil, err
+	}
+	t.copies.unread = t.source.Unread
+	return t, nil
 }
 
 // change works a batch in.

@@ -116,6 +116,12 @@ func (s *Source) Name() string { return s.opts.Config.Host }
 // Progress says which kinds are waited for at the start; empty when none is.
 func (s *Source) Progress() string { return s.inbox.awaited(s.watches) }
 
+// Unread tells of a Secret or ConfigMap that it is there and could not be fetched, so
+// that it is none that is not there. Only what Run calls may ask.
+func (s *Source) Unread(ref model.ObjectRef) bool {
+	return s.derive.documents != nil && s.derive.documents.unread[ref]
+}
+
 // Run watches until ctx is done, and then returns nil. It calls out, from this
 // goroutine, first with all that there is, then with each change.
 func (s *Source) Run(ctx context.Context, out func(source.Batch)) error {

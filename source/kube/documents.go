@@ -26,12 +26,14 @@ type documents struct {
 	have map[model.ObjectRef]bool
 	// due are those to look at.
 	due map[model.ObjectRef]bool
+	// unread are those that are there and could not be fetched.
+	unread map[model.ObjectRef]bool
 }
 
 func newDocuments(c *clients, log *slog.Logger) *documents {
 	return &documents{
 		clients: c, log: log, there: map[model.ObjectRef]string{}, wanted: map[model.ObjectRef]map[model.ObjectRef]bool{},
-		wants: map[model.ObjectRef][]model.ObjectRef{}, have: map[model.ObjectRef]bool{}, due: map[model.ObjectRef]bool{},
+		wants: map[model.ObjectRef][]model.ObjectRef{}, have: map[model.ObjectRef]bool{}, due: map[model.ObjectRef]bool{}, unread: map[model.ObjectRef]bool{},
 	}
 }
 
@@ -78,6 +80,7 @@ func (d *documents) fetch(ctx context.Context, out map[model.ObjectRef]*source.O
 	var wanted []model.ObjectRef
 	for ref := range d.due {
 		delete(d.due, ref)
+		delete(d.unread, ref)
 		if _, there := d.there[ref]; !there || d.wanted[ref] == nil {
 			if d.have[ref] {
 				delete(d.have, ref)
@@ -100,7 +103,7 @@ func (d *documents) fetch(ctx context.Context, out map[model.ObjectRef]*source.O
 			if err != nil {
 				again = true
 				d.log.Warn("cannot read what an object refers to; trying again", "object", ref.String(), "err", err)
-				d.due[ref] = true
+				d.due[ref], d.unread[ref] = true, true
 				return nil
 			}
 			if obj != nil {

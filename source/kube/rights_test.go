@@ -34,22 +34,23 @@ func TestAMissingRightIsNotAbsence(t *testing.T) {
 	api := apiserver.Get(t)
 	copies := copiesNamespace(t, api)
 	for _, k := range kindsFor(Options{Pods: true, OfNode: "ghost1", Copies: copies}) {
-		user := "slt-no-" + k.plural
-		r := read(t, Options{
-			Config: api.As(t, user, agentRights(t, copies).Without(t, k.plural, "list", "watch")), Pods: true, OfNode: "ghost1", Copies: copies,
+		t.Run(k.plural, func(t *testing.T) {
+			t.Parallel()
+			config := api.Config(t)
+			allow := apiserver.Refuse(config, k.plural, "list", "watch")
+			r := read(t, Options{Config: config, Pods: true, OfNode: "ghost1", Copies: copies})
+			r.await("it says what it waits for", func() bool {
+				return strings.HasPrefix(r.source.Progress(), "waiting for the API server's "+k.plural+" ("+k.plural+" cannot be read")
+			})
+			if r.count() > 0 {
+				t.Errorf("without the right, it hands on %v", r.since(0))
+			}
+			allow()
+			r.begun()
+			if r.source.Progress() != "" {
+				t.Errorf("with the right: %s", r.source.Progress())
+			}
 		})
-		r.await("it says that it waits for "+k.plural, func() bool {
-			return strings.HasPrefix(r.source.Progress(), "waiting for the API server's "+k.plural+" ("+k.plural+" cannot be read")
-		})
-		if r.count() > 0 {
-			t.Errorf("without the right to list %s, it hands on %v", k.plural, r.since(0))
-		}
-		api.As(t, user, agentRights(t, copies))
-		r.begun()
-		if r.source.Progress() != "" {
-			t.Errorf("with the right to list %s: %s", k.plural, r.source.Progress())
-		}
-		r.stop()
 	}
 }
 

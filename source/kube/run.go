@@ -16,6 +16,10 @@ import (
 // so many events, a fraction of a millisecond apart.
 const debounce = 3 * time.Millisecond
 
+// fetchPatience is how long a start waits for documents that cannot be fetched: whoever
+// refers to one that never can be must not hold up all others.
+const fetchPatience = 10 * time.Second
+
 // beatPause is how often the loop goes round when nothing happens.
 const beatPause = 10 * time.Second
 
@@ -41,6 +45,7 @@ func (s *Source) run(ctx context.Context, out func(source.Batch)) error {
 	if !s.await(ctx, restored) {
 		return nil
 	}
+	listed := time.Now()
 	var whole source.Batch // what there is, until it is told
 	for told := false; ; {
 		changed, problems := s.inbox.take()
@@ -49,7 +54,7 @@ func (s *Source) run(ctx context.Context, out func(source.Batch)) error {
 		s.keep(changed, !told)
 		switch {
 		case told:
-		case again && !s.opts.Partial:
+		case again && !s.opts.Partial && time.Since(listed) < fetchPatience:
 			// What others refer to and could not be fetched is not to be taken for absent.
 			whole = joined(whole, b)
 			b = source.Batch{}

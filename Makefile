@@ -109,7 +109,7 @@ golden: envoy ## Rewrite the golden files; explain each change in the commit
 
 .PHONY: lint
 lint: $(CACHE)/bin/golangci-lint-$(GOLANGCI_VERSION) ## Run golangci-lint and, where it can reach its database, govulncheck
-	$< run ./...
+	$< run --allow-parallel-runners ./...
 	@build/vuln.sh $(GOVULNCHECK_VERSION)
 
 $(CACHE)/bin/golangci-lint-$(GOLANGCI_VERSION):

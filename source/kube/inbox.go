@@ -70,18 +70,6 @@ func (in *inbox) complete(watches int) bool {
 	return len(in.settled) == watches
 }
 
-// refused tells whether a watch of some kinds is not settled since the right is missing.
-func (in *inbox) refused(of func(kind string) bool) bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	for w := range in.problems {
-		if !in.settled[w] && of(w.kind.name) {
-			return true
-		}
-	}
-	return false
-}
-
 // awaited lists the watches that are not settled; empty when all are.
 func (in *inbox) awaited(watches []*watch) string {
 	in.mu.Lock()

@@ -97,18 +97,15 @@ func (s *Source) await(ctx context.Context, restored bool) bool {
 	}
 	beat := time.NewTicker(beatPause)
 	defer beat.Stop()
-	for expired := false; !s.inbox.complete(len(s.watches)); {
+	for !s.inbox.complete(len(s.watches)) {
 		s.opts.Beat()
-		if expired && !s.inbox.refused(s.lost) {
-			s.log.Warn("starting with the last state", "because", cmp.Or(s.Progress(), s.inbox.why()))
-			return true
-		}
 		select {
 		case <-beat.C:
 		case <-ctx.Done():
 			return false
 		case <-patience:
-			expired = true
+			s.log.Warn("starting with the last state", "because", cmp.Or(s.Progress(), s.inbox.why()))
+			return true
 		case <-s.inbox.wake:
 		}
 	}
@@ -141,26 +138,11 @@ func (s *Source) next(ctx context.Context, again bool) bool {
 	}
 }
 
-// lost tells whether nothing is known of a kind from earlier, not even that there was
-// nothing: the file for it is not there. When the API server is away, there is no help;
-// but a right to read it may come.
-func (s *Source) lost(kind string) bool {
-	for _, j := range s.journals {
-		if j.only(kind) && !j.there {
-			return true
-		}
-	}
-	return false
-}
-
 // restore takes in what an earlier run kept.
 func (s *Source) restore() bool {
 	all := map[model.ObjectRef]source.KubeObject{}
-	for i, j := range s.journals {
+	for _, j := range s.journals {
 		maps.Copy(all, j.read())
-		if i == 0 && len(all) == 0 {
-			return false // Secrets alone are no state: every cluster has a Service
-		}
 	}
 	if len(all) == 0 {
 		return false

@@ -91,6 +91,7 @@ func (c *connection) close() {
 type sight struct {
 	at       time.Time
 	failures int
+	example  string // of a failure, the first
 	err      error
 }
 
@@ -112,7 +113,9 @@ func (c *connection) watch(ctx context.Context, host string, interval time.Durat
 				seen <- s
 				return
 			case err != nil || !a.good():
-				s.failures++
+				if s.failures++; s.example == "" {
+					s.example = fmt.Sprintf("answer %d, error %v", a.code, err)
+				}
 			}
 			time.Sleep(interval)
 		}

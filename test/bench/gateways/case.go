@@ -88,6 +88,8 @@ type Edit struct {
 	Seconds float64 `json:"seconds"`
 	// Failures counts requests of the one that looks which had no answer, or 5xx.
 	Failures int `json:"failures"`
+	// Example is the first failure.
+	Example string `json:"example,omitempty"`
 }
 
 // Requests counts those of the steady client.

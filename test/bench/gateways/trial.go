@@ -209,9 +209,8 @@ func (t *trial) edit(ctx context.Context, e edit, interval time.Duration) (*Edit
 		return nil, err
 	}
 	c := &connection{from: t.cluster.Control(), to: to}
-	failed := 0
 	if _, err := c.ask(ctx, e.host); err != nil {
-		failed++
+		return nil, fmt.Errorf("before %s %s: %w", e.kind, e.host, err)
 	}
 	seen := c.watch(ctx, e.host, interval, e.want)
 	begin := time.Now()
@@ -225,5 +224,5 @@ func (t *trial) edit(ctx context.Context, e edit, interval time.Duration) (*Edit
 	if err := errors.Join(err, s.err); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", e.kind, e.host, err)
 	}
-	return &Edit{e.kind, written.Seconds(), s.at.Sub(begin).Seconds(), failed + s.failures}, sleep(ctx, breath)
+	return &Edit{e.kind, written.Seconds(), s.at.Sub(begin).Seconds(), s.failures, s.example}, sleep(ctx, breath)
 }

@@ -92,7 +92,7 @@ bench: envoy build ## Measure; writes docs/benchmarks.md (root, about 15 minutes
 	go run ./test/bench
 
 .PHONY: bench-cluster
-bench-cluster: envoy cluster-build ## Measure gateways on a cluster of its own, against Envoy Gateway; writes docs/benchmarks.md (root, about 2 hours)
+bench-cluster: envoy cluster-build ## Measure gateways on a cluster of its own, against Envoy Gateway; writes docs/benchmarks.md (root, about 25 minutes)
 	go run ./test/bench/cluster
 
 .PHONY: fuzz

@@ -47,11 +47,11 @@ func flags() *options {
 	o := options{Options: gateways.Options{Progress: progress}}
 	flag.StringVar(&o.name, "name", "slcb", "the cluster's name")
 	flag.IntVar(&o.number, "ranges", 27, "the number of the cluster's ranges of addresses")
-	flag.IntVar(&o.Passes, "passes", 3, "how often each product is started anew in a case")
+	flag.IntVar(&o.Passes, "passes", 2, "how often each product is started anew in a case")
 	flag.IntVar(&o.Edits, "edits", 30, "edits of each kind in a pass")
-	flag.DurationVar(&o.Budget, "budget", 2*time.Minute, "how long the edits of a pass may take, but for the first few")
-	flag.DurationVar(&o.Churn, "churn", 20*time.Second, "how long routes change while a steady client asks")
-	flag.IntVar(&o.Rollouts, "rollouts", 2, "how often backends are replaced while a steady client asks")
+	flag.DurationVar(&o.Budget, "budget", time.Minute, "how long the edits of a pass may take, but for the first few")
+	flag.DurationVar(&o.Churn, "churn", 10*time.Second, "how long routes change, in the first pass, while a steady client asks")
+	flag.IntVar(&o.Rollouts, "rollouts", 1, "how often backends are replaced, in the first pass, while a steady client asks")
 	flag.Func("only", "measure this product alone: sluice, or envoy-gateway", func(s string) error {
 		o.Only = s
 		if !slices.Contains(gateways.Products(), s) {

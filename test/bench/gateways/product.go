@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	pinned "sluice.io/sluice/test/bench/product"
 	"sluice.io/sluice/test/bench/rig"
 	"sluice.io/sluice/test/cluster"
 	"sluice.io/sluice/test/install"
@@ -186,6 +187,9 @@ func roleOf(pid int, group Role) (Role, error) {
 // configuration.
 func (t *trial) inspect(ctx context.Context) (err error) {
 	t.sample.Envoy, err = t.product.inspect(ctx)
+	if err == nil && t.sample.Envoy != pinned.EnvoyVersion {
+		err = fmt.Errorf("its Envoy is %q, not %s", t.sample.Envoy, pinned.EnvoyVersion)
+	}
 	return err
 }
 

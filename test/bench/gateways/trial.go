@@ -51,19 +51,7 @@ type trial struct {
 func (t *trial) run(ctx context.Context) error {
 	t.random = rand.New(rand.NewPCG(uint64(t.sample.Pass), uint64(t.Routes)))
 	t.sample.Clients = map[Phase]*Requests{}
-	for _, step := range []struct {
-		what string
-		do   func(context.Context) error
-	}{
-		{"install", func(ctx context.Context) error { return t.product.install(ctx, t.Case) }},
-		{"start", t.start},
-		{"time edits", t.timeEdits},
-		{"change routes", t.churn},
-		{"replace backends", t.rollout},
-		{"account for CPU time", t.accountEdits},
-		{"read memory", t.memory},
-		{"ask what Envoy took", t.inspect},
-	} {
+	for _, step := range t.steps() {
 		begin := time.Now()
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
@@ -71,6 +59,26 @@ func (t *trial) run(ctx context.Context) error {
 		t.opts.Progress("  %s: %s", step.what, time.Since(begin).Round(100*time.Millisecond))
 	}
 	return nil
+}
+
+// step is a part of a trial.
+type step struct {
+	what string
+	do   func(context.Context) error
+}
+
+// steps are the parts of a trial. What steady clients see while more than single
+// edits happen is counted in the first pass only.
+func (t *trial) steps() []step {
+	steps := []step{
+		{"install", func(ctx context.Context) error { return t.product.install(ctx, t.Case) }},
+		{"start", t.start},
+		{"time edits", t.timeEdits},
+	}
+	if t.sample.Pass == 0 {
+		steps = append(steps, step{"change routes", t.churn}, step{"replace backends", t.rollout})
+	}
+	return append(steps, step{"account for CPU time", t.accountEdits}, step{"read memory", t.memory}, step{"ask what Envoy took", t.inspect})
 }
 
 // start makes the Gateways, and waits until routes all over are served, and then

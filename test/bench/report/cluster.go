@@ -121,6 +121,9 @@ func startCPU(s *gateways.Sample) float64 { return total(s.StartCPU) }
 func allMemory(s *gateways.Sample) float64 {
 	return total(s.Memory) / (1 << 20)
 }
+func oneEnvoy(s *gateways.Sample) float64 {
+	return float64(s.Memory[gateways.Envoy]) / float64(s.Processes[gateways.Envoy]) / (1 << 20)
+}
 func converged(s *gateways.Sample) float64 { return s.Converged }
 
 func (r *ClusterResults) targets() *Table {
@@ -248,7 +251,7 @@ func (r *ClusterResults) startAndMemory() *Table {
 func (r *ClusterResults) ratios() *Table {
 	t := &Table{
 		Title:  "Envoy Gateway's figure as a multiple of Sluice's",
-		Header: []string{"", "changed p50", "changed p99", "added p50", "removed p50", "CPU of a change", "CPU of the start", "until served", "memory"},
+		Header: []string{"", "changed p50", "changed p99", "added p50", "removed p50", "CPU of a change", "CPU of the start", "until served", "memory of all", "of one Envoy"},
 	}
 	for _, c := range r.cases() {
 		cell := func(kind gateways.Kind, q float64) string {
@@ -259,7 +262,7 @@ func (r *ClusterResults) ratios() *Table {
 			return number(ratios(r.passes(c, theirs, f), r.passes(c, ours, f)).Median)
 		}
 		t.Rows = append(t.Rows, []string{c.String(), cell(gateways.Change, .5), cell(gateways.Change, .99), cell(gateways.Add, .5), cell(gateways.Remove, .5),
-			rel(editCPU), rel(startCPU), rel(converged), rel(allMemory)})
+			rel(editCPU), rel(startCPU), rel(converged), rel(allMemory), rel(oneEnvoy)})
 	}
 	return t
 }

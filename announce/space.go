@@ -4,16 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"sluice.io/sluice/netns"
 )
 
 // space is the network namespace in which addresses are announced.
 type space struct {
-	file  *os.File
-	inode uint64
+	*netns.Namespace
 	// raw sends whole frames, on any interface of the namespace; -1 until there
 	// are any to send.
 	raw int
@@ -21,45 +21,32 @@ type space struct {
 
 // openSpace opens the calling thread's network namespace.
 func openSpace() (*space, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	f, err := os.Open("/proc/thread-self/ns/net")
+	here, err := netns.Here()
 	if err != nil {
 		return nil, err
 	}
-	s := &space{file: f, raw: -1}
-	if s.inode, err = inodeOf(f); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return s, nil
-}
-
-func inodeOf(f *os.File) (uint64, error) {
-	var st unix.Stat_t
-	err := unix.Fstat(int(f.Fd()), &st)
-	return st.Ino, err
+	return &space{Namespace: here, raw: -1}, nil
 }
 
 // Close gives up the handles.
 func (s *space) Close() error {
 	if s.raw >= 0 {
-		return errors.Join(unix.Close(s.raw), s.file.Close())
+		return errors.Join(unix.Close(s.raw), s.Namespace.Close())
 	}
-	return s.file.Close()
+	return s.Namespace.Close()
 }
 
 // do runs f in the namespace, on the calling thread if that is in it already,
 // as the threads of a node's agent are.
 func (s *space) do(f func() error) error {
 	runtime.LockOSThread()
-	here, err := os.Open("/proc/thread-self/ns/net")
+	here, err := netns.Here()
 	if err != nil {
 		runtime.UnlockOSThread()
 		return err
 	}
 	defer here.Close()
-	if inode, err := inodeOf(here); err == nil && inode == s.inode {
+	if here.Inode == s.Inode {
 		defer runtime.UnlockOSThread()
 		return f()
 	}
@@ -67,7 +54,7 @@ func (s *space) do(f func() error) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends here
-		if err := unix.Setns(int(s.file.Fd()), unix.CLONE_NEWNET); err != nil {
+		if err := unix.Setns(int(s.Fd()), unix.CLONE_NEWNET); err != nil {
 			done <- fmt.Errorf("enter the node's network namespace: %w", err)
 			return
 		}

@@ -166,7 +166,7 @@ func (d *Datapath) Close() error {
 	closeHooks(d.hooks)
 	d.hooks = nil
 	closeMaps(d.maps)
-	return d.node.file.Close()
+	return d.node.File.Close()
 }
 
 // Uninstall detaches everything and removes all pins. It does not mind what is

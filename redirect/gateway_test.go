@@ -430,7 +430,7 @@ func TestUninstallGivesPortsBack(t *testing.T) {
 	mustSync(t, d, newMesh().gateway("g", 80, 0, gateAddr4).m)
 	startGateway(t, node, cfg.EnvoyCgroup, "w", 1)
 	attached := func() int {
-		result, err := link.QueryPrograms(link.QueryOptions{Target: int(d.node.file.Fd()), Attach: ebpf.AttachSkLookup})
+		result, err := link.QueryPrograms(link.QueryOptions{Target: int(d.node.File.Fd()), Attach: ebpf.AttachSkLookup})
 		if err != nil {
 			t.Fatal(err)
 		}

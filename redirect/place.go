@@ -2,12 +2,13 @@ package redirect
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"sluice.io/sluice/netns"
 )
 
 // place is what programs are attached to.
@@ -39,28 +40,24 @@ func (c cgroup) holds(info *link.Info, as ebpf.AttachType) bool {
 
 // nodeNetns is the network namespace in which gateways are served.
 type nodeNetns struct {
-	file   *os.File
+	*netns.Namespace
 	cookie uint64
-	inode  uint64
 }
 
 // openNodeNetns opens the network namespace of the calling thread.
 func openNodeNetns() (*nodeNetns, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	f, err := os.Open("/proc/thread-self/ns/net")
+	here, err := netns.Here()
 	if err != nil {
-		return nil, fmt.Errorf("open the node's network namespace: %w", err)
+		return nil, err
 	}
-	n := &nodeNetns{file: f}
-	if n.cookie, err = netnsCookie(); err == nil {
-		n.inode, err = inodeOf(f)
-	}
+	cookie, err := netnsCookie()
 	if err != nil {
-		f.Close()
+		here.Close()
 		return nil, fmt.Errorf("look at the node's network namespace: %w", err)
 	}
-	return n, nil
+	return &nodeNetns{Namespace: here, cookie: cookie}, nil
 }
 
 // netnsCookie is the kernel's cookie of the calling thread's network namespace.
@@ -73,19 +70,13 @@ func netnsCookie() (uint64, error) {
 	return unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
 }
 
-func inodeOf(f *os.File) (uint64, error) {
-	var st unix.Stat_t
-	err := unix.Fstat(int(f.Fd()), &st)
-	return st.Ino, err
-}
-
 func (n *nodeNetns) String() string { return "the node's network namespace" }
 
 func (n *nodeNetns) attach(p *ebpf.Program, _ ebpf.AttachType) (link.Link, error) {
-	return link.AttachNetNs(int(n.file.Fd()), p)
+	return link.AttachNetNs(int(n.Fd()), p)
 }
 
 func (n *nodeNetns) holds(info *link.Info, as ebpf.AttachType) bool {
 	at := info.NetNs()
-	return at != nil && uint32(at.AttachType) == uint32(as) && uint64(at.NetnsInode) == n.inode
+	return at != nil && uint32(at.AttachType) == uint32(as) && uint64(at.NetnsInode) == n.Inode
 }

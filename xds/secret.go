@@ -79,26 +79,24 @@ func (b *secretBook) ask(who key, wants []translate.SecretSource) {
 // whoever asked for them is changed as well.
 func (p *plan) secretsChanged(d *model.Delta, c *change) {
 	b := &p.secrets
-	for ref, k := range d.KeyPairs {
-		if k != nil {
-			b.keyPairs[ref] = k
-			b.touch(ref)
-		} else {
-			delete(b.keyPairs, ref)
-		}
-	}
-	for ref, v := range d.Bundles {
-		if v != nil {
-			b.bundles[ref] = v
-			b.touch(ref)
-		} else {
-			delete(b.bundles, ref)
-		}
-	}
+	takeIn(b, b.keyPairs, d.KeyPairs)
+	takeIn(b, b.bundles, d.Bundles)
 	for name := range b.touched {
 		b.make(name, c)
 	}
 	clear(b.touched)
+}
+
+// takeIn takes in what changed of the objects of one kind.
+func takeIn[V any](b *secretBook, have, changed map[model.ObjectRef]*V) {
+	for ref, v := range changed {
+		if v == nil {
+			delete(have, ref)
+			continue
+		}
+		have[ref] = v
+		b.touch(ref)
+	}
 }
 
 func (b *secretBook) touch(ref model.ObjectRef) {

@@ -8,6 +8,7 @@ package apiserver
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -203,12 +204,19 @@ func (s *Server) Stop(t *testing.T) {
 	}
 }
 
-// Start brings the API server back.
+// Start brings the API server back, and controllers beside it that begin anew:
+// those that saw it go wait up to a minute before they look again (the back-off
+// of client-go's reflectors), and the next test's namespace gets nothing.
 func (s *Server) Start(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
-	if err := s.StartComponent(ctx, "apiserver"); err != nil {
+	err := errors.Join(
+		s.StartComponent(ctx, "apiserver"),
+		s.StopComponent(ctx, "controller-manager", syscall.SIGKILL),
+		s.StartComponent(ctx, "controller-manager"),
+	)
+	if err != nil {
 		t.Fatal(err)
 	}
 }

@@ -66,14 +66,21 @@ func (s *state) booted(ctx context.Context) bool {
 	return len(s.running(ctx)) == len(c.machines())
 }
 
-// running lists the machines that run.
+// answersWithin is how long a machine may take to say that it runs.
+const answersWithin = 5 * time.Second
+
+// running lists the machines that run. One that takes connections and doesn't
+// answer is there: its first process is stopped, or the host has no time for it.
 func (s *state) running(ctx context.Context) []string {
 	var names []string
 	c := Cluster{cfg: s.Config}
 	for _, name := range c.machines() {
-		if _, err := c.machine(name).Status(ctx); err == nil {
+		ask, cancel := context.WithTimeout(ctx, answersWithin)
+		_, err := c.machine(name).Status(ask)
+		if err == nil || ask.Err() != nil && ctx.Err() == nil {
 			names = append(names, name)
 		}
+		cancel()
 	}
 	return names
 }

@@ -68,14 +68,15 @@ func (w *world) nodesLeave(t *testing.T, svc service) {
 	for i := 1; i <= w.cluster.Nodes(); i++ {
 		thaw[i] = w.freeze(t, i, "envoy")
 	}
-	eventually(t, "all nodes to leave", func() error {
-		out, err := w.cluster.Kubectl(w.ctx, "get", "endpointslices", "-l", "kubernetes.io/service-name=balanced-"+install.GatewayClass, "-o", "jsonpath={.items[*].endpoints[*].addresses}")
-		if err == nil && out != "" {
-			err = fmt.Errorf("its Service has the endpoints %s", out)
-		}
-		return err
-	})
+	for _, of := range []string{".status", listeners} {
+		eventually(t, "the Gateway not to be programmed", func() error {
+			return w.condition("gateway/balanced", of, "Programmed", "False Pending")
+		})
+	}
 	thaw[1]()
+	eventually(t, "the Gateway to be programmed", func() error {
+		return w.condition("gateway/balanced", ".status", "Programmed", "True Programmed")
+	})
 	w.nodePortServes(t, 1, svc)
 	w.nodePortIsClosed(t, 2, svc)
 	thaw[2]()

@@ -25,13 +25,15 @@ type steady struct {
 	stop  func()
 	pause time.Duration
 
-	mu     sync.Mutex
-	counts [2]counts // Of new connections, and of kept ones.
-	errs   []error
+	mu          sync.Mutex
+	fresh, kept met
 }
 
-// counts are what clients of a kind have met.
-type counts struct{ requests, connections, failures int }
+// met is what clients of a kind have met.
+type met struct {
+	requests, connections int
+	errs                  []error
+}
 
 // steady starts so many clients of each kind for each address.
 func (w *world) steady(t *testing.T, clients int, pause time.Duration) *steady {
@@ -40,10 +42,9 @@ func (w *world) steady(t *testing.T, clients int, pause time.Duration) *steady {
 	var running sync.WaitGroup
 	for _, addr := range w.addresses {
 		for range clients {
-			for kind := range s.counts {
-				c := &client{from: w.cluster.Control(), to: net.JoinHostPort(addr, "80"), keep: kind == 1}
-				running.Go(func() { s.ask(ctx, c, &s.counts[kind]) })
-			}
+			to := net.JoinHostPort(addr, "80")
+			running.Go(func() { s.ask(ctx, &client{from: w.cluster.Control(), to: to}, &s.fresh) })
+			running.Go(func() { s.ask(ctx, &client{from: w.cluster.Control(), to: to, keep: true}, &s.kept) })
 		}
 	}
 	s.stop = func() { cancel(); running.Wait() }
@@ -52,16 +53,15 @@ func (w *world) steady(t *testing.T, clients int, pause time.Duration) *steady {
 }
 
 // ask has a client ask until it is told to stop; the last request is awaited.
-func (s *steady) ask(ctx context.Context, c *client, n *counts) {
+func (s *steady) ask(ctx context.Context, c *client, m *met) {
 	defer c.close()
 	for ctx.Err() == nil {
 		err := c.get("/")
 		s.mu.Lock()
-		n.requests++
-		n.connections += c.takeConnections()
+		m.requests++
+		m.connections += c.takeConnections()
 		if err != nil {
-			n.failures++
-			s.errs = append(s.errs, fmt.Errorf("%s: %s, kept %v: %w", time.Now().Format("15:04:05.000"), c.to, c.keep, err))
+			m.errs = append(m.errs, fmt.Errorf("%s %s: %w", time.Now().Format("15:04:05.000"), c.to, err))
 		}
 		s.mu.Unlock()
 		select {
@@ -75,9 +75,8 @@ func (s *steady) ask(ctx context.Context, c *client, n *counts) {
 func (s *steady) told() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fresh, kept := s.counts[0], s.counts[1]
 	return fmt.Sprintf("%d requests over connections of their own, %d failed; %d requests over %d kept connections, %d failed",
-		fresh.requests, fresh.failures, kept.requests, kept.connections, kept.failures)
+		s.fresh.requests, len(s.fresh.errs), s.kept.requests, s.kept.connections, len(s.kept.errs))
 }
 
 // expectNoFailure stops the clients and looks at what they met.
@@ -85,8 +84,10 @@ func (s *steady) expectNoFailure(t *testing.T) {
 	t.Helper()
 	s.stop()
 	t.Log(s.told())
-	if s.counts[0].requests < 10 || s.counts[1].requests < 10 || len(s.errs) > 0 {
-		t.Errorf("%d requests failed:\n%v", len(s.errs), errors.Join(s.errs[:min(5, len(s.errs))]...))
+	for kind, m := range map[string]met{"new": s.fresh, "kept": s.kept} {
+		if m.requests < 10 || len(m.errs) > 0 {
+			t.Errorf("%d of %d requests over %s connections failed:\n%v", len(m.errs), m.requests, kind, errors.Join(m.errs[:min(10, len(m.errs))]...))
+		}
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 )
 
 // slowly is how long slow requests take: longer than an Envoy needs to be
-// replaced.
-const slowly = 20 * time.Second
+// replaced, and not as long as the old one has to end.
+const slowly = 12 * time.Second
 
 // envoyRestarts: every node's Envoy is replaced under clients that ask all the
 // time, over new connections and over those that they keep, and under requests

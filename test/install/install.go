@@ -39,6 +39,8 @@ type Release struct {
 	Chart string
 	// Binary is sluice, for the command line.
 	Binary string
+	// Set are more values, as helm's --set has them.
+	Set []string
 
 	helm string
 	say  func(format string, args ...any)
@@ -74,6 +76,9 @@ func Prepare(ctx context.Context, c *cluster.Cluster, progress io.Writer) (*Rele
 // Values are the chart's for a cluster of tests, as arguments for helm.
 func (r *Release) Values() []string {
 	values := []string{"--set", "image.tag=" + r.Tag}
+	for _, v := range r.Set {
+		values = append(values, "--set", v)
+	}
 	// Some machines of tests have cgroup version 2 beside version 1.
 	var fs unix.Statfs_t
 	if err := unix.Statfs("/sys/fs/cgroup", &fs); err != nil || fs.Type != unix.CGROUP2_SUPER_MAGIC {

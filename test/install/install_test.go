@@ -2,7 +2,7 @@ package install_test
 
 import (
 	"context"
-	"encoding/json"
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -19,6 +19,9 @@ import (
 // TestLife is the life of an installation, in one cluster: it is refused without
 // the Gateway API, installed, disturbed in every way, upgraded, rolled back,
 // removed in each way, and installed again. All the time a client asks a Gateway.
+//
+// Most steps run by themselves after the first: -run 'TestLife/(Install|Gateway|STEP)$'.
+// With -long steps do more than there is time for every day.
 func TestLife(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs root and a cluster")
@@ -223,44 +226,17 @@ func (w *world) noAPIServer(t *testing.T) {
 	w.routeIsServed(t, "after-outage")
 }
 
-// upgrades: another version of the chart's values, and back.
-func (w *world) upgrades(t *testing.T) {
-	w.must(t, w.release.Install(w.ctx, "--set", "log.level=debug,envoy.concurrency=1"))
-	w.must(t, w.release.Ready(w.ctx, patience))
-	if args := w.arguments(t); !strings.Contains(args, "--log-level=debug") || !strings.Contains(args, "--envoy-concurrency=1") {
-		t.Errorf("arguments of the upgraded Envoy: %s", args)
-	}
-	w.routeIsServed(t, "after-upgrade")
-	first := w.firstRevision(t)
-	if _, err := w.release.Helm(w.ctx, "rollback", install.Name, first, "--namespace", install.Namespace); err != nil {
-		t.Fatal(err)
-	}
-	w.must(t, w.release.Ready(w.ctx, patience))
-	if args := w.arguments(t); strings.Contains(args, "debug") || strings.Contains(args, "concurrency") {
-		t.Errorf("arguments after the rollback: %s", args)
-	}
-	w.routeIsServed(t, "after-rollback")
-}
-
-// firstRevision is the release's first that was deployed.
-func (w *world) firstRevision(t *testing.T) string {
-	out, err := w.release.Helm(w.ctx, "history", install.Name, "--namespace", install.Namespace, "-o", "json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var revisions []struct{ Revision int }
-	if err := json.Unmarshal([]byte(out), &revisions); err != nil || len(revisions) < 2 {
-		t.Fatalf("history %s: %v, want two revisions", out, err)
-	}
-	return fmt.Sprint(revisions[0].Revision)
-}
+// name of the cluster; another one lets two runs be side by side.
+var name = flag.String("cluster", "slci", "name of the test's cluster")
 
 func newWorld(t *testing.T) *world {
 	ctx := t.Context()
 	c, err := cluster.Create(ctx, cluster.Config{
-		Name: "slci", Ranges: cluster.RangesOf(29), Images: []string{"echo-basic"}, Progress: lines{t},
+		Name: *name, Ranges: cluster.RangesOf(29), Images: []string{"echo-basic"}, Progress: lines{t},
 		Args: map[string][]string{
 			"apiserver": {"--admission-control-config-file=" + hardened(t)},
+			// How long a node that is gone counts as ready: 50 s unless told.
+			"controller-manager": {"--node-monitor-grace-period=20s"},
 		},
 	})
 	if err != nil {
@@ -275,6 +251,9 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// All nodes' Envoys are replaced at once, and old ones have 20 s to end, or a test
+	// would be mostly waiting.
+	r.Set = []string{"envoy.maxSurge=100%", "envoy.terminationGracePeriodSeconds=35"}
 	return &world{ctx: ctx, cluster: c, release: r}
 }
 

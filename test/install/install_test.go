@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,7 +20,7 @@ import (
 // removed in each way, and installed again. All the time a client asks a Gateway.
 //
 // Most steps run by themselves after the first: -run 'TestLife/(Install|Gateway|STEP)$'.
-// With -long steps do more than there is time for every day.
+// With -long and with -outage 10m steps do more than there is time for every day.
 func TestLife(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs root and a cluster")
@@ -203,27 +202,6 @@ func (w *world) nodeLeaves(t *testing.T) {
 	w.must(t, w.cluster.StartNode(w.ctx, number))
 	w.must(t, w.release.Ready(w.ctx, patience))
 	w.answers(t, "/", 200)
-}
-
-// noAPIServer: traffic goes on without one, also through a new agent, which has
-// what the last one kept; and when it is back, changes arrive.
-func (w *world) noAPIServer(t *testing.T) {
-	c := w.steady(t, 1, steadyPause)
-	w.must(t, w.cluster.StopComponent(w.ctx, "apiserver", syscall.SIGKILL))
-	for i := 1; i <= w.cluster.Nodes(); i++ {
-		was := w.processOf(t, i, "agent")
-		w.must(t, syscall.Kill(was, syscall.SIGKILL))
-		eventually(t, "the kubelet to start the agent again", func() error {
-			if now, err := w.findProcess(i, "agent"); err != nil || now == was {
-				return fmt.Errorf("agent of node %d is process %d: %w", i, now, err)
-			}
-			return w.get(w.cluster.Node(i), "http://127.0.0.1:15020/readyz", 200)
-		})
-	}
-	w.answers(t, "/after-leader", 200)
-	c.expectNoFailure(t)
-	w.must(t, w.cluster.StartComponent(w.ctx, "apiserver"))
-	w.routeIsServed(t, "after-outage")
 }
 
 // name of the cluster; another one lets two runs be side by side.

@@ -44,6 +44,7 @@ func TestLife(t *testing.T) {
 		{"NodeLeaves", w.nodeLeaves},
 		{"Upgrade", w.upgrades},
 		{"NodeIsNotWanted", w.nodeIsNotWanted},
+		{"CommandLine", w.commandLine},
 		{"Uninstall", w.uninstalls},
 	}
 	for _, s := range steps {

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"flag"
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ var outage = flag.Duration("outage", 0, "how long the API server is away in the 
 // what the last ones kept. When it is back, what changed just before and since
 // then arrives, and nothing that the controller had made was made anew.
 func (w *world) noAPIServer(t *testing.T) {
-	before := w.owned(t)
+	before, conditions := w.owned(t), w.conditionsOf(t)
 	pause := steadyPause
 	if *outage > 0 {
 		pause = 50 * time.Millisecond
@@ -38,6 +39,9 @@ func (w *world) noAPIServer(t *testing.T) {
 	if after := w.owned(t); after != before {
 		t.Errorf("the Gateway had\n%s\nand has\n%s", before, after)
 	}
+	if after := w.conditionsOf(t); after != conditions {
+		t.Errorf("conditions were\n%s\nand are\n%s", conditions, after)
+	}
 	c.expectNoFailure(t)
 }
 
@@ -47,6 +51,7 @@ func (w *world) withoutAPIServer(t *testing.T, c *steady) {
 	start := time.Now()
 	w.agentsStartAgain(t)
 	w.answers(t, "/after-leader", 200)
+	w.nodesSay(t, apiServerIsAway, true)
 	t.Log("all agents have started again without the API server")
 	for time.Since(start) < *outage {
 		select {
@@ -75,6 +80,25 @@ func (w *world) changesArrive(t *testing.T, renewed *x509.CertPool) {
 	}
 	w.kubectl(t, "", "delete", "gateway/late")
 	w.must(t, w.release.Ready(w.ctx, patience))
+	w.nodesSay(t, apiServerIsAway, false)
+}
+
+// apiServerIsAway is what an agent says of itself: no condition of an object can
+// be written then.
+const apiServerIsAway = "the API server cannot be watched now: what is known of it stays in force"
+
+// nodesSay waits until each node's agent is ready, and mentions something or not.
+func (w *world) nodesSay(t *testing.T, what string, says bool) {
+	t.Helper()
+	for i := 1; i <= w.cluster.Nodes(); i++ {
+		eventually(t, "the node's status", func() error {
+			out, err := w.cluster.InNode(w.ctx, i, w.release.Binary, "status")
+			if err == nil && strings.Contains(out, what) != says {
+				err = fmt.Errorf("want %v of %q in\n%s", says, what, out)
+			}
+			return err
+		})
+	}
 }
 
 // agentsStartAgain kills each node's agent, and waits until the next one is ready.

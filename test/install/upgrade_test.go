@@ -20,12 +20,13 @@ func (w *world) upgrades(t *testing.T) {
 	next := w.nextRelease(t)
 	before := w.owned(t)
 	c := w.steady(t, 1, steadyPause)
-	w.must(t, next.Install(w.ctx, "--set", "log.level=debug,envoy.concurrency=1"))
+	w.must(t, next.Install(w.ctx, "--set", "log.level=debug,envoy.concurrency=1,controller.networkPolicy=true"))
 	w.must(t, next.Ready(w.ctx, patience))
 	if args := w.arguments(t); !strings.Contains(args, "--log-level=debug") || !strings.Contains(args, "--envoy-concurrency=1") {
 		t.Errorf("arguments of the upgraded Envoy: %s", args)
 	}
 	w.runs(t, "sluice-0.2.0", next.Tag)
+	w.networkPolicy(t)
 	eventually(t, "the definition's new field", func() error { return w.explained("addresspool.spec.comment") })
 	w.routeIsServed(t, "after-upgrade")
 
@@ -38,6 +39,7 @@ func (w *world) upgrades(t *testing.T) {
 		t.Errorf("arguments after the rollback: %s", args)
 	}
 	w.runs(t, "sluice-0.1.0", w.release.Tag)
+	w.kubectl(t, "", "-n", install.Namespace, "wait", "networkpolicy/sluice-controller", "--for=delete", "--timeout", patience.String())
 	eventually(t, "the definition's new field to go", func() error {
 		if err := w.explained("addresspool.spec.comment"); err == nil {
 			return fmt.Errorf("it is there")
@@ -130,6 +132,33 @@ func (w *world) owned(t *testing.T) string {
 		w.kubectl(t, "", "-n", "sluice-secrets", "get", "secrets", "-o", uids),
 		strings.Join(w.addressesOf(t, "front", len(w.addresses)), " "),
 	}, "\n")
+}
+
+// networkPolicy: the one that the chart has selects the controllers, and them
+// alone, and its port is one that they name. Nothing in these clusters enforces it.
+func (w *world) networkPolicy(t *testing.T) {
+	t.Helper()
+	var policy struct {
+		Spec struct {
+			PodSelector struct{ MatchLabels map[string]string }
+			Ingress     []struct{ Ports []struct{ Port string } }
+		}
+	}
+	w.must(t, w.cluster.Get(w.ctx, "/apis/networking.k8s.io/v1/namespaces/"+install.Namespace+"/networkpolicies/sluice-controller", &policy))
+	var selector []string
+	for key, value := range policy.Spec.PodSelector.MatchLabels {
+		selector = append(selector, key+"="+value)
+	}
+	ports := strings.Fields(w.kubectl(t, "", "-n", install.Namespace, "get", "pods", "-l", strings.Join(selector, ","),
+		"-o", "jsonpath={range .items[*]}{.metadata.labels.app\\.kubernetes\\.io/component}:{.spec.containers[*].ports[*].name} {end}"))
+	if len(ports) != 2 || len(policy.Spec.Ingress) != 1 || len(policy.Spec.Ingress[0].Ports) != 1 {
+		t.Fatalf("it selects %q with the rules %v", ports, policy.Spec.Ingress)
+	}
+	for _, got := range ports {
+		if want := "controller:" + policy.Spec.Ingress[0].Ports[0].Port; got != want {
+			t.Errorf("it selects a pod with the port %s, want %s", got, want)
+		}
+	}
 }
 
 // firstRevision is the release's first that was deployed.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,9 +30,13 @@ type options struct {
 	name   string
 	number int
 	gateways.Options
-	quick, keep, publish bool
-	report               string
+	within                        time.Duration
+	prepare, quick, keep, publish bool
+	report                        string
 }
+
+// errTimeUp ends a run that may take no longer; what it has measured counts.
+var errTimeUp = errors.New("the time for the run is up")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
@@ -47,9 +52,9 @@ func flags() *options {
 	o := options{Options: gateways.Options{Progress: progress}}
 	flag.StringVar(&o.name, "name", "slcb", "the cluster's name")
 	flag.IntVar(&o.number, "ranges", 27, "the number of the cluster's ranges of addresses")
-	flag.IntVar(&o.Passes, "passes", 2, "how often each product is started anew in a case")
+	flag.DurationVar(&o.within, "within", 0, "how long the run may take, but for its end: what is not measured by then is told, and the rest written")
 	flag.IntVar(&o.Edits, "edits", 30, "edits of each kind in a pass")
-	flag.DurationVar(&o.Budget, "budget", time.Minute, "how long the edits of a pass may take, but for the first few")
+	flag.DurationVar(&o.Budget, "budget", 40*time.Second, "how long the edits of a pass may take, but for the first few")
 	flag.DurationVar(&o.Churn, "churn", 10*time.Second, "how long routes change, in the first pass, while a steady client asks")
 	flag.IntVar(&o.Rollouts, "rollouts", 1, "how often backends are replaced, in the first pass, while a steady client asks")
 	flag.Func("only", "measure this product alone: sluice, or envoy-gateway", func(s string) error {
@@ -59,37 +64,49 @@ func flags() *options {
 		}
 		return nil
 	})
+	flag.BoolVar(&o.prepare, "prepare", false, "only build what is measured and what it runs on, so that a run afterwards builds nothing")
 	flag.BoolVar(&o.quick, "quick", false, "only prove that everything works, in little time; the figures mean nothing")
 	flag.BoolVar(&o.keep, "keep", false, "leave the cluster up")
 	flag.BoolVar(&o.publish, "publish", true, "write the figures into docs/benchmarks.md")
 	flag.StringVar(&o.report, "report", "", "measure nothing: show and publish this file of raw figures")
-	o.Cases = []gateways.Case{{Gateways: 1, Routes: 100}, {Gateways: 1, Routes: 1000}, {Gateways: 1000, Routes: 1000}, {Gateways: 1, Routes: 5000}}
-	flag.Func("cases", "how many routes on how many Gateways (default 100,1000,1000/1000,5000)", func(s string) (err error) {
-		o.Cases, err = cases(s)
-		return err
-	})
+	list := flag.String("cases", "100x2,1000x2,5000,1000/1000", "what to measure: ROUTES, or ROUTES/GATEWAYS, and x how often each product is started anew")
 	flag.Parse()
 	if o.quick {
-		o.Cases = []gateways.Case{{Gateways: 1, Routes: 50}, {Gateways: 20, Routes: 60}}
-		o.Passes, o.Edits, o.Churn, o.Rollouts = 1, 3, 5*time.Second, 1
+		*list, o.Edits, o.Churn, o.Rollouts = "50,60/20", 3, 5*time.Second, 1
+	}
+	var err error
+	if o.Plans, err = plans(*list); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: -cases:", err)
+		os.Exit(2)
 	}
 	return &o
 }
 
-// cases reads "ROUTES" and "ROUTES/GATEWAYS", with commas between.
-func cases(list string) ([]gateways.Case, error) {
-	var all []gateways.Case
+// plans reads "ROUTES", "ROUTES/GATEWAYS" and either with "xPASSES", with commas
+// between.
+func plans(list string) ([]gateways.Plan, error) {
+	var all []gateways.Plan
 	for field := range strings.SplitSeq(list, ",") {
-		routes, gates, several := strings.Cut(field, "/")
-		if !several {
-			gates = "1"
+		form := regexp.MustCompile(`^(\d+)(?:/(\d+))?(?:x(\d+))?$`).FindStringSubmatch(field)
+		if form == nil {
+			return nil, fmt.Errorf("%q is no case: want ROUTES, ROUTES/GATEWAYS, or either with xPASSES", field)
 		}
-		r, errRoutes := strconv.Atoi(routes)
-		g, errGates := strconv.Atoi(gates)
-		if errRoutes != nil || errGates != nil || g < 1 || r < g {
-			return nil, fmt.Errorf("%q is no case: want ROUTES or ROUTES/GATEWAYS", field)
+		numbers := [3]int{1, 1, 1}
+		for i, digits := range form[1:] {
+			if digits == "" {
+				continue
+			}
+			n, err := strconv.Atoi(digits)
+			if err != nil || n < 1 {
+				return nil, fmt.Errorf("%q is no case: %s is no number of anything", field, digits)
+			}
+			numbers[i] = n
 		}
-		all = append(all, gateways.Case{Gateways: g, Routes: r})
+		p := gateways.Plan{Case: gateways.Case{Routes: numbers[0], Gateways: numbers[1]}, Passes: numbers[2]}
+		if p.Routes < p.Gateways {
+			return nil, fmt.Errorf("%q is no case: each Gateway has a route", field)
+		}
+		all = append(all, p)
 	}
 	return all, nil
 }
@@ -101,7 +118,7 @@ func progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%s %s\n", time.Since(begin).Round(time.Second), text)
 }
 
-func run(ctx context.Context, o *options) error {
+func run(ctx context.Context, o *options) (err error) {
 	cache, err := build.Open(progress)
 	if err != nil {
 		return err
@@ -115,30 +132,64 @@ func run(ctx context.Context, o *options) error {
 		fmt.Print(results.Text())
 		return results.Publish(docs)
 	}
-	results := &report.ClusterResults{Taken: time.Now(), Quick: o.quick}
+	if o.prepare {
+		return prepare(ctx, cache)
+	}
+	results := &report.ClusterResults{Taken: begin, Quick: o.quick}
+	if o.within > 0 {
+		limited, cancel := context.WithTimeoutCause(ctx, o.within-time.Since(begin), errTimeUp)
+		defer cancel()
+		ctx = limited
+	}
+	o.Done = func(r *gateways.Result) {
+		results.Gateways = r
+		if _, err := save(cache, results); err != nil {
+			progress("%v", err)
+		}
+	}
+	if !o.keep {
+		defer func() { err = errors.Join(err, cluster.Down(context.WithoutCancel(ctx), o.name, writer{})) }()
+	}
 	err = measure(ctx, cache, o, results)
-	results.Took = time.Since(results.Taken).Round(time.Second).String()
 	if results.Gateways == nil {
 		return err
 	}
+	return errors.Join(err, tell(cache, docs, o, results))
+}
+
+// save writes the raw figures so far.
+func save(cache *build.Cache, results *report.ClusterResults) (string, error) {
+	results.Took = time.Since(results.Taken).Round(time.Second).String()
+	return results.Save(filepath.Join(cache.Repo(), ".cache", "bench"))
+}
+
+// tell shows what was measured, and writes it into the document: what failed is
+// named there.
+func tell(cache *build.Cache, docs string, o *options, results *report.ClusterResults) error {
+	file, err := save(cache, results)
 	fmt.Print(results.Text())
-	file, failed := results.Save(filepath.Join(cache.Repo(), ".cache", "bench"))
 	fmt.Println("\nraw figures:", file)
-	if err := errors.Join(err, failed); err != nil || o.quick || !o.publish {
+	if err != nil || o.quick || !o.publish {
 		return err
 	}
 	return results.Publish(docs)
 }
 
+// prepare builds all that a run needs.
+func prepare(ctx context.Context, cache *build.Cache) error {
+	if err := cluster.Build(ctx, writer{}); err != nil {
+		return err
+	}
+	_, ours := cache.Sluice(ctx)
+	_, theirs := cache.EnvoyGateway(ctx)
+	return errors.Join(ours, theirs)
+}
+
 // measure brings a cluster up, and measures on it. Results so far come with an
 // error, too.
-func measure(ctx context.Context, cache *build.Cache, o *options, results *report.ClusterResults) (err error) {
-	out := writer{}
-	if !o.keep {
-		defer func() { err = errors.Join(err, cluster.Down(context.WithoutCancel(ctx), o.name, out)) }()
-	}
+func measure(ctx context.Context, cache *build.Cache, o *options, results *report.ClusterResults) error {
 	c, err := cluster.Up(ctx, cluster.Config{
-		Name: o.name, Ranges: cluster.RangesOf(o.number), Images: []string{"echo-basic"}, GatewayAPI: "experimental", KubeProxy: cluster.NFTables, Progress: out,
+		Name: o.name, Ranges: cluster.RangesOf(o.number), Images: []string{"echo-basic"}, GatewayAPI: "experimental", KubeProxy: cluster.NFTables, Progress: writer{},
 	})
 	if err != nil {
 		return err

@@ -136,11 +136,18 @@ type Result struct {
 	Samples      []*Sample `json:"samples"`
 }
 
+// Plan is a case, and how often each product is started anew in it.
+type Plan struct {
+	Case
+	Passes int
+}
+
 // Options say how much to measure.
 type Options struct {
-	Cases []Case
-	// Passes is how often each product is started anew in a case.
-	Passes int
+	// Plans are measured in this order.
+	Plans []Plan
+	// Done is told after each trial of all that there is so far.
+	Done func(*Result)
 	// Edits is how many edits of each kind a pass times, and again how many changes
 	// are accounted for CPU time, unless they take longer than Budget.
 	Edits  int

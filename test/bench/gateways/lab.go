@@ -2,7 +2,6 @@ package gateways
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -63,7 +62,8 @@ func (w writer) Write(b []byte) (int, error) {
 func (l *Lab) Close() { l.api.close() }
 
 // Measure measures each case: all passes of it, with the products in turn. Results
-// so far come with an error, too. What fails for one product is in its sample.
+// so far come with an error, too, and what was not measured to the end is named in
+// them. What fails for one product is in its sample.
 func (l *Lab) Measure(ctx context.Context, opts Options) (*Result, error) {
 	result := &Result{EnvoyGateway: l.built.Version}
 	var version struct{ GitVersion string }
@@ -75,55 +75,80 @@ func (l *Lab) Measure(ctx context.Context, opts Options) (*Result, error) {
 	if err := filled.begin(ctx); err != nil {
 		return nil, err
 	}
-	for _, c := range opts.Cases {
-		samples, err := l.measureCase(ctx, filled, c, opts)
-		result.Samples = append(result.Samples, samples...)
-		if err != nil {
-			return result, fmt.Errorf("measure %s: %w", c, err)
-		}
-	}
-	return result, nil
+	return result, result.measure(ctx, l.trials(filled, opts))
 }
 
-func (l *Lab) measureCase(ctx context.Context, filled *content, c Case, opts Options) (samples []*Sample, err error) {
-	opts.Progress("%s: write them to the API server", c)
-	start := time.Now()
-	if err := filled.become(ctx, c); err != nil {
-		return nil, err
-	}
-	opts.Progress("%s: written in %s", c, time.Since(start).Round(time.Second))
-	for pass := range opts.Passes {
-		for i := range l.products {
-			p := l.products[(i+pass)%len(l.products)]
-			if opts.Only != "" && p.name() != opts.Only {
-				continue
-			}
-			opts.Progress("%s: pass %d of %d, %s", c, pass+1, opts.Passes, p.name())
-			t := &trial{content: filled, product: p, opts: opts, sample: &Sample{Case: c, Product: p.name(), Pass: pass}}
-			err := t.run(ctx)
-			samples = append(samples, t.sample)
-			if err := errors.Join(ctx.Err(), t.end(ctx, err)); err != nil {
-				return samples, err
+// trials are all that there are to be, in order.
+func (l *Lab) trials(filled *content, opts Options) []*trial {
+	var all []*trial
+	for _, plan := range opts.Plans {
+		for pass := range plan.Passes {
+			for i := range l.products {
+				p := l.products[(i+pass)%len(l.products)]
+				if opts.Only == "" || p.name() == opts.Only {
+					all = append(all, &trial{content: filled, product: p, opts: opts, sample: &Sample{Case: plan.Case, Product: p.name(), Pass: pass}})
+				}
 			}
 		}
 	}
-	return samples, nil
+	return all
+}
+
+// measure makes trials until one leaves something behind, or the time is up. Those
+// that were not begun are told.
+func (r *Result) measure(ctx context.Context, trials []*trial) (err error) {
+	defer func() {
+		for _, t := range trials[len(r.Samples):] {
+			t.sample.Failed = fmt.Sprintf("not begun: %v", err)
+			r.Samples = append(r.Samples, t.sample)
+		}
+	}()
+	for i, t := range trials {
+		c := t.sample.Case
+		if err := t.fill(ctx, c); err != nil {
+			return fmt.Errorf("write %s to the API server: %w", c, err)
+		}
+		t.opts.Progress("trial %d of %d: %s, pass %d, %s", i+1, len(trials), c, t.sample.Pass+1, t.product.name())
+		r.Samples = append(r.Samples, t.sample)
+		ended := t.end(ctx, t.run(ctx))
+		t.opts.Done(r)
+		if ended != nil {
+			return fmt.Errorf("%s with %s: %w", t.product.name(), c, ended)
+		}
+	}
+	return nil
+}
+
+// fill writes to the API server what a case has, unless it is there.
+func (t *trial) fill(ctx context.Context, c Case) error {
+	if t.Case == c {
+		return nil
+	}
+	start := time.Now()
+	err := t.become(ctx, c)
+	t.opts.Progress("%s: written in %s", c, time.Since(start).Round(time.Second))
+	return err
 }
 
 // end notes why a trial failed, if it did, and removes its product.
 func (t *trial) end(ctx context.Context, failed error) error {
 	if ctx.Err() != nil {
-		return ctx.Err()
+		failed = context.Cause(ctx)
 	}
 	if failed != nil {
 		t.sample.Failed = failed.Error()
 		t.opts.Progress("%s with %s failed: %v", t.product.name(), t.Case, failed)
+	}
+	if ctx.Err() != nil {
+		return failed // the cluster goes as a whole
+	}
+	if failed != nil {
 		t.keepLogs(ctx)
 	}
 	begin := time.Now()
 	for _, step := range []func(context.Context) error{t.removeGateways, t.product.uninstall, t.reset} {
 		if err := step(ctx); err != nil {
-			return fmt.Errorf("remove %s: %w", t.product.name(), err)
+			return fmt.Errorf("remove it: %w", err)
 		}
 	}
 	t.opts.Progress("  removed: %s", time.Since(begin).Round(100*time.Millisecond))

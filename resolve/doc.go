@@ -30,7 +30,7 @@
 // Gateways and ListenerSets, backend the Services, EndpointSlices and
 // BackendTLSPolicies, workload the Workloads. They are pure, and none knows the
 // resolver: where they refer to other objects, they ask a function that they are
-// given. reference keeps ReferenceGrants and credentials, pool the AddressPools, claim
-// what only one can have. Here is what depends on what, and what became of each
-// object.
+// given. reference keeps ReferenceGrants and credentials, pool the AddressPools,
+// release the installed kinds of the Gateway API, claim what only one can have. Here
+// is what depends on what, and what became of each object.
 package resolve

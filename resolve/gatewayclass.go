@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/crds/v1alpha1"
@@ -42,6 +43,18 @@ func (u *round) ingestClass(n string, obj *source.Object) {
 	u.classes[n] = c
 }
 
+// ingestDefinition has the classes say anew which release of the Gateway API is
+// installed.
+func (u *round) ingestDefinition(n string, obj *source.Object) {
+	o, _ := object.As[*metav1.PartialObjectMetadata](obj)
+	if !u.installed.Put(n, o) {
+		return
+	}
+	for class := range u.classes {
+		u.report.Add(model.ObjectRef{Kind: object.KindGatewayClass, Name: class})
+	}
+}
+
 func invalidParameters(format string, args ...any) *finding.Finding {
 	return finding.New(finding.InvalidParameters, format, args...)
 }
@@ -80,12 +93,12 @@ func (r *Resolver) refused(c *gatewayClass) *finding.Finding {
 }
 
 func (r *Resolver) classStatus(c *gatewayClass) *model.Status {
-	st := &model.Status{Origin: c.origin, Features: r.supportedFeatures()}
+	st := &model.Status{Origin: c.origin, Features: r.installed.Features()}
 	if wrong := r.refused(c); wrong != nil {
 		st.Conditions = []model.Condition{wrong.Condition(conditionAccepted, false)}
 	} else {
 		st.Conditions = []model.Condition{finding.New(finding.Accepted, "Gateways of this class are served").Condition(conditionAccepted, true)}
 	}
-	st.Conditions = append(st.Conditions, r.supportedVersion())
+	st.Conditions = append(st.Conditions, r.installed.SupportedVersion())
 	return st
 }

@@ -11,6 +11,7 @@ import (
 	"sluice.io/sluice/resolve/object"
 	"sluice.io/sluice/resolve/pool"
 	"sluice.io/sluice/resolve/reference"
+	"sluice.io/sluice/resolve/release"
 	"sluice.io/sluice/resolve/workload"
 	"sluice.io/sluice/source"
 )
@@ -33,8 +34,8 @@ type Resolver struct {
 	listenerSets map[object.Name]*gateway.ListenerSet
 	namespaces   map[string]map[string]string // labels
 	policies     map[object.Name]*policy
-	parameters   map[string]error  // GatewayParameters, and what is wrong with them
-	bundles      map[string]bundle // installed kinds of the Gateway API, by resource
+	parameters   map[string]error // GatewayParameters, and what is wrong with them
+	installed    release.Installed
 
 	vips       *claim.Book[netip.Addr]    // cluster addresses, of services
 	places     *claim.Book[string]        // network namespaces and cgroups, of workloads
@@ -100,7 +101,7 @@ func New() *Resolver {
 		namespaces:   map[string]map[string]string{},
 		policies:     map[object.Name]*policy{},
 		parameters:   map[string]error{},
-		bundles:      map[string]bundle{},
+		installed:    release.Installed{},
 		vips:         claim.NewBook[netip.Addr](),
 		places:       claim.NewBook[string](),
 		portClaims:   claim.NewBook[gateway.Claim](),

@@ -130,6 +130,7 @@ var parts = map[string][]string{
 	"backend":    {"finding", "object"},
 	"workload":   {"finding", "object"},
 	"pool":       {"index"},
+	"release":    {"finding"},
 }
 
 // TestPartsOfResolve wants what reads one kind of objects to know nothing of what

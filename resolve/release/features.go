@@ -1,4 +1,4 @@
-package resolve
+package release
 
 // features are what Sluice's Gateways support, by the names that the Gateway
 // API v1.6 gives them, sorted.

@@ -1,6 +1,11 @@
-package resolve
+// Package release knows the releases of the Gateway API: which one is installed in a
+// cluster, and which features can be asked for with it.
+//
+// It must not know who asks.
+package release
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,46 +18,46 @@ import (
 
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/resolve/finding"
-	"sluice.io/sluice/resolve/object"
-	"sluice.io/sluice/source"
 )
 
-// bundle is the release of the Gateway API that an installed kind is of.
+// Installed are the installed kinds of the Gateway API, by resource. Where there are
+// none, in a folder, they are Sluice's own.
+type Installed map[string]bundle
+
+// bundle is the release that an installed kind is of.
 type bundle struct{ version, channel string }
 
 // experimental is the channel that has all fields.
 const experimental = "experimental"
 
-// ingestDefinition notes of which release an installed kind of the Gateway API
-// is, by the metadata of its CustomResourceDefinition.
-func (u *round) ingestDefinition(n string, obj *source.Object) {
-	plural, ok := strings.CutSuffix(n, "."+gatewayv1.GroupName)
-	if !ok {
-		return
+// Put takes the metadata of a CustomResourceDefinition, nil when it is gone, and
+// reports whether it is one of the Gateway API.
+func (i Installed) Put(name string, o *metav1.PartialObjectMetadata) bool {
+	plural, ok := strings.CutSuffix(name, "."+gatewayv1.GroupName)
+	switch {
+	case !ok:
+		return false
+	case o == nil:
+		delete(i, plural)
+	default:
+		i[plural] = bundle{o.Annotations[consts.BundleVersionAnnotation], o.Annotations[consts.ChannelAnnotation]}
 	}
-	for class := range u.classes {
-		u.report.Add(model.ObjectRef{Kind: object.KindGatewayClass, Name: class})
-	}
-	delete(u.bundles, plural)
-	if o, ok := object.As[*metav1.PartialObjectMetadata](obj); ok {
-		u.bundles[plural] = bundle{o.Annotations[consts.BundleVersionAnnotation], o.Annotations[consts.ChannelAnnotation]}
-	}
+	return true
 }
 
 // supported is the minor version of the Gateway API that is known.
 const supported = "v1.6"
 
-// supportedVersion says whether the installed kinds are of a known release. Where
-// nothing is known of them, in a folder, they are Sluice's own.
-func (r *Resolver) supportedVersion() model.Condition {
+// SupportedVersion says whether the installed kinds are of a known release.
+func (i Installed) SupportedVersion() model.Condition {
 	const kind = string(gatewayv1.GatewayClassConditionStatusSupportedVersion)
 	var strange []string
 	versions := map[string]bool{}
-	for _, plural := range slices.Sorted(maps.Keys(r.bundles)) {
-		v := r.bundles[plural].version
+	for _, plural := range slices.Sorted(maps.Keys(i)) {
+		v := i[plural].version
 		versions[v] = true
 		if compareMinor(v, supported) != 0 {
-			strange = append(strange, fmt.Sprintf("%s %s", plural, or(v, "of no version")))
+			strange = append(strange, fmt.Sprintf("%s %s", plural, cmp.Or(v, "of no version")))
 		}
 	}
 	switch {
@@ -84,23 +89,16 @@ func minor(version string) []int {
 	return []int{major, m}
 }
 
-func or(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
-}
-
-// supportedFeatures are those that can be asked for with the kinds that are
+// Features are those that can be asked for with the kinds that are
 // installed: with those of an older release no more than the kind itself, and in
 // the standard channel nothing that is experimental.
-func (r *Resolver) supportedFeatures() []string {
-	if len(r.bundles) == 0 {
+func (i Installed) Features() []string {
+	if len(i) == 0 {
 		return features
 	}
 	return slices.DeleteFunc(slices.Clone(features), func(f string) bool {
 		kind, plural := kindOfFeature(f)
-		b, installed := r.bundles[plural]
+		b, installed := i[plural]
 		return !installed || f != kind && compareMinor(b.version, supported) < 0 || b.channel != experimental && slices.Contains(experimentalFeatures, f)
 	})
 }

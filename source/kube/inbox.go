@@ -2,6 +2,7 @@ package kube
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -68,6 +69,14 @@ func (in *inbox) complete(watches int) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return len(in.settled) == watches
+}
+
+// answered tells whether the API server has given, or may yet give, its word on some
+// kinds that are not settled: it refuses them, or has not failed to answer for them.
+func (in *inbox) answered(watches []*watch, of func(kind string) bool) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return slices.ContainsFunc(watches, func(w *watch) bool { return of(w.kind.name) && !in.settled[w] && !in.away[w] })
 }
 
 // awaited lists the watches that are not settled; empty when all are.
@@ -141,7 +150,7 @@ func (in *inbox) problem(w *watch, p *source.Problem) bool {
 // others got, or get, one.
 func (in *inbox) lost(w *watch, away bool) (first bool) {
 	in.mu.Lock()
-	was := len(in.away)
+	was, news := len(in.away), in.away[w] != away
 	if away {
 		in.away[w] = true
 	} else {
@@ -150,7 +159,7 @@ func (in *inbox) lost(w *watch, away bool) (first bool) {
 	first = (was == 0) != (len(in.away) == 0)
 	in.told = in.told && !first
 	in.mu.Unlock()
-	if first {
+	if news {
 		in.signal()
 	}
 	return first

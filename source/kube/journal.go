@@ -35,6 +35,7 @@ type journal struct {
 	log    *slog.Logger
 	lag    time.Duration
 	kinds  map[string]*kind
+	there  bool // there is something of an earlier run
 
 	mu      sync.Mutex
 	pending map[model.ObjectRef]source.KubeObject
@@ -102,6 +103,7 @@ func (j *journal) read() map[model.ObjectRef]source.KubeObject {
 	if err != nil {
 		j.log.Warn("cannot use all of the last state", "file", j.path, "objects", len(all), "err", err)
 	}
+	j.there = err == nil || len(all) > 0
 	return all
 }
 

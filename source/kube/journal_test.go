@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/source"
@@ -187,4 +188,47 @@ func FuzzJournal(f *testing.F) {
 		}
 		j.read()
 	})
+}
+
+// TestWhatIsRestored: Secrets alone are no state to start with, and of a state without them
+// is known that they are lost, not that there are none.
+func TestWhatIsRestored(t *testing.T) {
+	o := Options{Config: &rest.Config{}, Pods: true, Copies: "c", StateDir: filepath.Join(t.TempDir(), "state"), SecretsDir: memory(t)}
+	begin := func() *Source {
+		s, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := begin()
+	for _, j := range s.journals {
+		j.write(objects{serviceRef("a"): service("a", "10.0.0.1")}, true)
+		j.flush()
+	}
+	if s = begin(); !s.restore() || s.lost("Service") || s.lost(kindSecret) {
+		t.Errorf("all is kept, and lost are Services %v, Secrets %v", s.lost("Service"), s.lost(kindSecret))
+	}
+	secrets := filepath.Join(o.SecretsDir, "cluster-state")
+	if err := os.WriteFile(secrets, []byte("of another version\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s = begin(); !s.restore() || s.lost("Service") || !s.lost(kindSecret) {
+		t.Errorf("Secrets cannot be used, and lost are Services %v, Secrets %v", s.lost("Service"), s.lost(kindSecret))
+	}
+	if err := os.Remove(secrets); err != nil {
+		t.Fatal(err)
+	}
+	if s = begin(); !s.restore() || !s.lost(kindSecret) {
+		t.Error("Secrets that are not there are not lost")
+	}
+	j := s.journals[1]
+	j.write(objects{{Kind: kindSecret, Namespace: "c", Name: "s"}: &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "c", Name: "s"}}}, true)
+	j.flush()
+	if err := os.WriteFile(filepath.Join(o.StateDir, "cluster-state"), []byte("of another version\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if begin().restore() {
+		t.Error("Secrets alone are taken for a state")
+	}
 }

@@ -1,9 +1,11 @@
 package kube
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice.io/sluice/test/apiserver"
 )
@@ -104,5 +106,36 @@ func TestWhatIsKnownOutlastsARight(t *testing.T) {
 		if obj == nil && ref.Namespace == ns && ref.Kind != "HTTPRoute" {
 			t.Errorf("%s was lost on the way", ref)
 		}
+	}
+}
+
+// TestLostSecretsAreWaitedFor: a last state without its Secrets is not one in which there are
+// none, as long as the API server is there to give the right to read them.
+func TestLostSecretsAreWaitedFor(t *testing.T) {
+	api := apiserver.Get(t)
+	copies := copiesNamespace(t, api)
+	api.Apply(t, copyYAML(copies, "abc", "Secret/shop/cert", "one"))
+	o := Options{
+		Config: api.Config(t), Pods: true, OfNode: "ghost1", Copies: copies, StateDir: filepath.Join(t.TempDir(), "state"), SecretsDir: memory(t), Patience: time.Millisecond,
+	}
+	first := read(t, o)
+	first.begun()
+	first.stop()
+	if err := os.RemoveAll(o.SecretsDir); err != nil {
+		t.Fatal(err)
+	}
+	o.Config = api.Config(t)
+	allow := apiserver.Refuse(o.Config, "secrets", "list", "watch")
+	second := read(t, o)
+	second.await("all others are read", func() bool {
+		return strings.HasPrefix(second.source.Progress(), "waiting for the API server's secrets (secrets cannot be read")
+	})
+	if second.count() > 0 {
+		t.Errorf("without its Secrets, it hands on %d objects", len(second.since(0)))
+	}
+	allow()
+	second.begun()
+	if second.get("Secret", "shop", "cert") == nil {
+		t.Error("the Secret is not in the first batch")
 	}
 }

@@ -97,15 +97,18 @@ func (s *Source) await(ctx context.Context, restored bool) bool {
 	}
 	beat := time.NewTicker(beatPause)
 	defer beat.Stop()
-	for !s.inbox.complete(len(s.watches)) {
+	for expired := false; !s.inbox.complete(len(s.watches)); {
 		s.opts.Beat()
+		if expired && !s.inbox.answered(s.watches, s.lost) {
+			s.log.Warn("starting with the last state", "because", cmp.Or(s.Progress(), s.inbox.why()))
+			return true
+		}
 		select {
 		case <-beat.C:
 		case <-ctx.Done():
 			return false
 		case <-patience:
-			s.log.Warn("starting with the last state", "because", cmp.Or(s.Progress(), s.inbox.why()))
-			return true
+			expired = true
 		case <-s.inbox.wake:
 		}
 	}
@@ -138,11 +141,21 @@ func (s *Source) next(ctx context.Context, again bool) bool {
 	}
 }
 
+// lost tells whether nothing is known of a kind from earlier, not even that there was
+// nothing: its file is not there, or of no use. When the API server is away, there is no
+// help; as long as it is there, its word is waited for, or the right to hear it.
+func (s *Source) lost(kind string) bool {
+	return slices.ContainsFunc(s.journals, func(j *journal) bool { return j.only(kind) && !j.there })
+}
+
 // restore takes in what an earlier run kept.
 func (s *Source) restore() bool {
 	all := map[model.ObjectRef]source.KubeObject{}
-	for _, j := range s.journals {
+	for i, j := range s.journals {
 		maps.Copy(all, j.read())
+		if i == 0 && len(all) == 0 {
+			return false // Secrets alone are no state: every cluster has a Service
+		}
 	}
 	if len(all) == 0 {
 		return false

@@ -69,6 +69,9 @@ func run(ctx context.Context, args []string) error {
 		return usageError{}
 	}
 	command, args := flags.Arg(0), flags.Args()[1:]
+	if alone[command] && len(args) > 0 {
+		return usageError{} // such as `down -name x`, which would take down another one
+	}
 	switch command {
 	case "up":
 		return up(ctx, *name, args)
@@ -85,6 +88,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	return use(ctx, c, command, args)
 }
+
+// alone are the commands that take no arguments.
+var alone = map[string]bool{"build": true, "down": true, "status": true}
 
 // flagError hides that help was asked for: it has been given.
 func flagError(err error) error {

@@ -98,11 +98,22 @@ func (w *world) uninstalls(t *testing.T) {
 				w.clusterIsClean(t)
 			}
 			w.kubectl(t, "", "get", "addresspool/default", "gateway/front") // it fails if one is missing
+			w.namespaceIsPrivileged(t)
 			w.must(t, w.release.Install(w.ctx))
 			w.must(t, w.release.Ready(w.ctx, patience))
 			w.answers(t, "/", 200)
 		})
 	}
+}
+
+// namespaceIsPrivileged has the release's namespace be there, with the label that
+// went with it: agents and Envoys would be refused.
+func (w *world) namespaceIsPrivileged(t *testing.T) {
+	t.Helper()
+	w.kubectl(t, fmt.Sprintf(`apiVersion: v1
+kind: Namespace
+metadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: privileged}}
+`, install.Namespace), "apply", "--server-side", "--force-conflicts", "-f", "-")
 }
 
 func (w *world) podsGo(t *testing.T) {

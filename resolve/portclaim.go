@@ -38,11 +38,13 @@ func (u *round) claimPorts() {
 	}
 }
 
-// settlePortClaims marks the gateways that claim a port whose claimants changed.
+// settlePortClaims marks the gateways that claim a port whose holder changed. Those
+// whose own claims changed are marked already.
 func (u *round) settlePortClaims() {
 	for c, before := range u.portClaims.Changed() {
 		claimants := u.portClaims.Claimants(c)
-		if len(claimants) == 1 && claimants[0].Name == before {
+		holder := u.portClaims.Holder(c)
+		if holder == before && (len(claimants) == 1 || !u.claimsTouched.Has(holder)) {
 			continue
 		}
 		for _, g := range claimants {

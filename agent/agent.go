@@ -154,13 +154,16 @@ func New(cfg Config) (*Agent, error) {
 		log:      cfg.Log.With("part", "agent"),
 		source:   cfg.Source,
 		resolver: resolve.New(),
-		registry: netns.New(cfg.NetnsDir(), cfg.CgroupRoot, cfg.Log.With("part", "netns"), cfg.RuntimeNetns...),
-		server:   server,
-		proxy:    server,
-		state:    newState(),
-		batches:  make(chan source.Batch),
-		refresh:  make(chan struct{}, 1),
-		moved:    map[model.ObjectRef]*source.Object{},
+		registry: netns.New(netns.Config{
+			Dir: cfg.NetnsDir(), Top: cfg.CgroupRoot, Runtime: cfg.RuntimeNetns,
+			Port: redirect.EnvoyPort, Listener: cfg.EnvoyCgroup(), Log: cfg.Log.With("part", "netns"),
+		}),
+		server:  server,
+		proxy:   server,
+		state:   newState(),
+		batches: make(chan source.Batch),
+		refresh: make(chan struct{}, 1),
+		moved:   map[model.ObjectRef]*source.Object{},
 	}
 	if cfg.EnvoyBinary != "" {
 		a.envoy = envoy.New(cfg.Envoy())

@@ -75,7 +75,7 @@ func newTestAgent(t *testing.T) (*Agent, *journal) {
 	j := &journal{}
 	log := slog.New(slog.DiscardHandler)
 	return &Agent{
-		log: log, state: newState(), resolver: resolve.New(), registry: netns.New(t.TempDir(), "", log), proxy: j, kernel: j,
+		log: log, state: newState(), resolver: resolve.New(), registry: netns.New(netns.Config{Dir: t.TempDir(), Log: log}), proxy: j, kernel: j,
 		addresses: silentAddresses{},
 		moved:     map[model.ObjectRef]*source.Object{},
 	}, j

@@ -50,6 +50,8 @@ static __always_inline int steer(struct bpf_sock_addr *ctx, const struct workloa
 	case VERDICT_REFUSE:
 		return verdict;
 	case VERDICT_ENVOY:
+		if (!w->envoy_port) /* it cannot listen there: nobody else may be reached */
+			return VERDICT_REFUSE;
 		to->ip = loopback(&rq->dst);
 		to->port = w->envoy_port;
 		s.kind = SESSION_ENVOY;

@@ -34,7 +34,7 @@ enum workload_flag {
 
 struct workload {
 	__u32 scope;	   /* number of the workload's namespace, never 0 */
-	__be16 envoy_port; /* where Envoy listens for it on the loopback */
+	__be16 envoy_port; /* where Envoy listens for it on the loopback; 0: nowhere yet */
 	__u16 flags;
 };
 

@@ -44,7 +44,11 @@ type Place struct {
 	// CgroupID is the cgroup's id when the workload shares the node's own
 	// network namespace and is told apart by its cgroup; otherwise zero.
 	CgroupID uint64 `json:"cgroupID,omitempty"`
-	// Unready tells that nothing can listen on the loopback of the network namespace
-	// yet. What needs Envoy there fails until it can.
+	// Unready tells that Envoy cannot listen on the loopback of the network namespace
+	// yet. What needs it is refused there until it can.
 	Unready bool `json:"unready,omitempty"`
+	// NoIPv4 and NoIPv6 tell that the loopback has no address of a family, as where
+	// IPv6 is switched off.
+	NoIPv4 bool `json:"noIPv4,omitempty"`
+	NoIPv6 bool `json:"noIPv6,omitempty"`
 }

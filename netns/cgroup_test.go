@@ -178,7 +178,7 @@ func TestCgroupCannotLeave(t *testing.T) {
 		if got := r.Refresh(); len(got) != 0 || r.stale() {
 			t.Errorf("after processes in other network namespaces: %v, %v", got, r.Problems())
 		}
-		next := New(mounts, "", nil)
+		next := New(Config{Dir: mounts})
 		if got := next.Update(declare(w))[w.Key]; got == nil || *got.Place != *first.Place {
 			t.Errorf("the next run: %+v, want %+v; %v", got, first.Place, next.Problems())
 		}
@@ -248,7 +248,7 @@ func TestCgroupOutsideIsNamed(t *testing.T) {
 	process(t, inside, false)
 	process(t, outside, false)
 	_, mounts := newRegistry(t)
-	r := New(mounts, inside, nil)
+	r := New(Config{Dir: mounts, Top: inside})
 	all := changes{}
 	for name, cgroup := range map[string]string{
 		"same": inside, "relative": declared, "outside": outside, "not-yet": inside + "/later", "elsewhere": "/proc",

@@ -22,7 +22,10 @@ var (
 	// ErrOutside: the declared cgroup is not below the one that is steered.
 	ErrOutside = errors.New("outside of")
 	// ErrLoopbackDown: the workload is placed, but Envoy cannot listen in it.
-	ErrLoopbackDown = errors.New("its loopback is down, or lacks 127.0.0.1 or ::1")
+	ErrLoopbackDown = errors.New("its loopback is down, or has neither 127.0.0.1 nor ::1")
+	// ErrPortTaken: the workload is placed, but another program has the port on its
+	// loopback at which Envoy is to listen.
+	ErrPortTaken = errors.New("another program has what is Envoy's on its loopback")
 	// ErrTaken: another workload has this place.
 	ErrTaken = errors.New("declared twice")
 )
@@ -38,11 +41,11 @@ func (i identity) sameNetns(j identity) bool { return i.dev == j.dev && i.ino ==
 
 // found is a workload's place with its network namespace open.
 type found struct {
-	netns    *os.File
-	identity identity
-	place    model.Place
-	loopback bool   // is up
-	runtime  string // the runtime's mount of it; empty where there is none
+	netns     *os.File
+	identity  identity
+	place     model.Place
+	condition condition
+	runtime   string // the runtime's mount of it; empty where there is none
 }
 
 func (f *found) Close() { f.netns.Close() }
@@ -56,7 +59,7 @@ func (f *found) what(w *model.Workload) string {
 
 // find opens the network namespace of a workload; was is the one in which it has
 // been found before, if any.
-func find(w *model.Workload, was identity) (*found, error) {
+func find(w *model.Workload, was identity, d door) (*found, error) {
 	path, cgroup, err := netnsPath(w, was)
 	if err != nil {
 		return nil, err
@@ -67,7 +70,7 @@ func find(w *model.Workload, was identity) (*found, error) {
 	}
 	f := &found{netns: file, identity: id}
 	f.identity.cgroup = cgroup
-	if err := f.locate(w); err != nil {
+	if err := f.locate(w, d); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -75,7 +78,7 @@ func find(w *model.Workload, was identity) (*found, error) {
 }
 
 // locate fills in the place of an open network namespace.
-func (f *found) locate(w *model.Workload) error {
+func (f *found) locate(w *model.Workload, d door) error {
 	node, err := stat(ownNetns)
 	if err != nil {
 		return err
@@ -87,8 +90,14 @@ func (f *found) locate(w *model.Workload) error {
 	if own {
 		f.place.CgroupID = f.identity.cgroup
 	}
-	facts, err := inspect(f.netns)
-	f.place.Cookie, f.loopback = facts.cookie, facts.loopback
+	return f.inspect(d)
+}
+
+// inspect looks at an open network namespace.
+func (f *found) inspect(d door) error {
+	facts, err := inspect(f.netns, d)
+	f.place.Cookie, f.condition = facts.cookie, facts.condition(d)
+	f.condition.set(&f.place)
 	return err
 }
 

@@ -78,15 +78,15 @@ func TestMountIsTheNetns(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	facts, err := inspect(file)
+	facts, err := inspect(file, door{})
 	if err != nil || facts.cookie != placed.Place.Cookie || facts.cookie == ownCookie(t) {
 		t.Errorf("cookie %d (%v), placed with %d, our own is %d", facts.cookie, err, placed.Place.Cookie, ownCookie(t))
 	}
-	if facts.loopback {
+	if facts.condition(door{}).lacks == nil {
 		t.Error("the loopback of a new network namespace is down")
 	}
 	ip(t, "-n", name, "link", "set", "lo", "up")
-	if facts, err := inspect(file); err != nil || !facts.loopback {
+	if facts, err := inspect(file, door{}); err != nil || facts.condition(door{}).lacks != nil {
 		t.Errorf("the loopback is up: %+v, %v", facts, err)
 	}
 }
@@ -149,7 +149,7 @@ func TestNextRunTakesOver(t *testing.T) {
 	}
 	id := mountID(t, placed[a.Key].Place.Mount)
 	ip(t, "netns", "del", nameB) // while nobody looks
-	next := New(dir, "", nil)
+	next := New(Config{Dir: dir})
 	again := next.Update(changes{a.Key: a, b.Key: b})
 	if got := again[a.Key]; got == nil || *got.Place != *placed[a.Key].Place {
 		t.Errorf("placed again: %+v, was %+v", got, placed[a.Key])

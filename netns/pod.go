@@ -41,7 +41,7 @@ func (r runtimeMounts) all() (map[identity]string, error) {
 // processes that the runtime has mounted. Others are passed over: a process that
 // is being started is in the node's own for a moment, and one that has made
 // itself a network namespace does not leave its pod by that.
-func findPod(w *model.Workload, runtime runtimeMounts) (*found, error) {
+func findPod(w *model.Workload, runtime runtimeMounts, d door) (*found, error) {
 	dir, err := cgroupDir(w.Cgroup)
 	if err != nil {
 		return nil, err
@@ -60,12 +60,10 @@ func findPod(w *model.Workload, runtime runtimeMounts) (*found, error) {
 	}
 	f := &found{netns: file, identity: id, runtime: path}
 	f.identity.cgroup = own.ino
-	facts, err := inspect(file)
-	if err != nil {
+	if err := f.inspect(d); err != nil {
 		f.Close()
 		return nil, err
 	}
-	f.place.Cookie, f.loopback = facts.cookie, facts.loopback
 	return f, nil
 }
 

@@ -65,7 +65,7 @@ func podRegistry(t *testing.T) (r *Registry, runtime string) {
 			t.Error(err)
 		}
 	})
-	return New(dir, "", nil, runtime), runtime
+	return New(Config{Dir: dir, Runtime: []string{runtime}}), runtime
 }
 
 // TestPodIsFoundByTheRuntimesMount: with processes beside it that are in the
@@ -100,7 +100,7 @@ func TestPodIsFoundByTheRuntimesMount(t *testing.T) {
 	}
 
 	// The next run finds it where it was.
-	again := New(r.mounts.dir, "", nil, runtime)
+	again := New(Config{Dir: r.mounts.dir, Runtime: []string{runtime}})
 	if got := again.Update(declare(w))[w.Key]; got == nil || *got.Place != *place {
 		t.Errorf("the next run: %+v", got)
 	}

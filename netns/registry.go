@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"sluice.io/sluice/model"
 )
@@ -20,8 +21,11 @@ type Registry struct {
 	mounts  mounts
 	top     string // the cgroup whose processes can be steered; empty: all
 	runtime runtimeMounts
-	log     *slog.Logger
-	changed signal // wakes Run when there is something new to watch
+	// Where somebody is to listen, and who: see Config.
+	port     uint16
+	listener string
+	log      *slog.Logger
+	changed  signal // wakes Run when there is something new to watch
 
 	mu       sync.Mutex
 	declared map[model.WorkloadKey]*model.Workload
@@ -32,29 +36,53 @@ type Registry struct {
 
 // placement is a workload that was found.
 type placement struct {
-	workload *model.Workload // with its Place
-	found    identity
-	loopback bool // was up when it was last looked at
+	workload  *model.Workload // with its Place
+	found     identity
+	condition condition
+	looked    time.Time // at its condition
 }
 
-// New returns a registry that mounts network namespaces below dir, and refuses
-// cgroups that are not below the cgroup top; none when that is empty. It touches
-// nothing yet.
-//
-// Where folders are named in which a container runtime mounts the network
-// namespaces of pods, a workload is found only if its network namespace is
-// mounted in one of them, and dir holds links to those mounts: so nothing has to
-// be mounted, nor mounts to be passed on to Envoy's container.
-func New(dir, top string, log *slog.Logger, runtime ...string) *Registry {
-	if log == nil {
-		log = slog.Default()
+// Config says where workloads are looked for, and what for.
+type Config struct {
+	// Dir is the folder below which network namespaces are mounted.
+	Dir string
+	// Top is the cgroup to whose processes the rest is attached: those that are not
+	// below it are refused; none when it is empty.
+	Top string
+	// Runtime are the folders in which a container runtime mounts the network
+	// namespaces of pods. Where they are named, a workload is found only if its
+	// network namespace is mounted in one of them, and Dir holds links to those
+	// mounts: so nothing has to be mounted, nor mounts to be passed on to Envoy's
+	// container.
+	Runtime []string
+	// Port is the one on the loopback of each workload where processes of the cgroup
+	// Listener are to listen, and nobody else; zero for none.
+	Port     uint16
+	Listener string
+	Log      *slog.Logger
+}
+
+// New returns a registry. It touches nothing yet.
+func New(cfg Config) *Registry {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
 	}
 	return &Registry{
-		mounts: mounts{dir: dir}, top: top, log: log, runtime: runtimeMounts(runtime),
+		mounts: mounts{dir: cfg.Dir}, top: cfg.Top, log: cfg.Log, runtime: runtimeMounts(cfg.Runtime),
+		port: cfg.Port, listener: cfg.Listener,
 		declared: map[model.WorkloadKey]*model.Workload{},
 		placed:   map[model.WorkloadKey]*placement{},
 		problems: map[model.WorkloadKey]error{},
 	}
+}
+
+// door is where somebody is to listen, and who.
+func (r *Registry) door() door {
+	d := door{port: r.port}
+	if id, err := stat(r.listener); err == nil { // it need not be there yet
+		d.cgroup = id.ino
+	}
+	return d
 }
 
 // Update declares workloads (nil: no longer) and looks for them. It returns those
@@ -90,7 +118,7 @@ func (r *Registry) Refresh() map[model.WorkloadKey]*model.Workload {
 }
 
 // Problems says why workloads are not placed, or of those that are, what they
-// lack: [ErrLoopbackDown].
+// lack: [ErrLoopbackDown], [ErrPortTaken].
 func (r *Registry) Problems() map[model.WorkloadKey]error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -116,44 +144,10 @@ func (r *Registry) look(keys []model.WorkloadKey) map[model.WorkloadKey]*model.W
 	}
 	for _, key := range keys {
 		if p := r.placed[key]; p != nil {
-			r.watchLoopback(key, p, out)
+			r.attend(key, p, out)
 		}
 	}
 	return out
-}
-
-// watchLoopback tells as long as a workload's loopback is down, and then returns
-// the workload once more: its listener can be made now.
-func (r *Registry) watchLoopback(key model.WorkloadKey, p *placement, out map[model.WorkloadKey]*model.Workload) {
-	if !p.loopback && p.loopbackUp() {
-		p.loopback = true
-		ready, place := *p.workload, *p.workload.Place
-		place.Unready = false
-		ready.Place = &place
-		p.workload = &ready
-		out[key] = p.workload
-		r.log.Info("the workload's loopback is up", "workload", key)
-	}
-	if p.loopback {
-		delete(r.problems, key)
-		return
-	}
-	err := fmt.Errorf("%w: what needs Envoy fails until it is up: `nsenter --net=%s ip link set lo up`", ErrLoopbackDown, p.workload.Place.Mount)
-	if r.problems[key] == nil {
-		// Usually for a moment only: whoever made the namespace is at it.
-		r.log.Info("waiting for the workload's loopback", "workload", key, "err", err)
-	}
-	r.problems[key] = err
-}
-
-func (p *placement) loopbackUp() bool {
-	netns, _, err := openNetns(p.workload.Place.Mount)
-	if err != nil {
-		return false
-	}
-	defer netns.Close()
-	now, err := inspect(netns)
-	return err == nil && now.loopback
 }
 
 // stays tells whether a workload is where it was; its description may differ.
@@ -220,9 +214,8 @@ func (r *Registry) place(key model.WorkloadKey, out map[model.WorkloadKey]*model
 		return err
 	}
 	placed := *w
-	f.place.Unready = !f.loopback
 	placed.Place = &f.place
-	r.placed[key] = &placement{workload: &placed, found: f.identity, loopback: f.loopback}
+	r.placed[key] = &placement{workload: &placed, found: f.identity, condition: f.condition, looked: time.Now()}
 	out[key] = &placed
 	r.log.Info("workload found", "workload", key, "netns", f.place.Cookie, "cgroup", f.place.CgroupID)
 	return nil
@@ -253,9 +246,9 @@ func (r *Registry) find(w *model.Workload) (*found, error) {
 		return nil, err
 	}
 	if r.asPod(w) {
-		return findPod(w, r.runtime)
+		return findPod(w, r.runtime, r.door())
 	}
-	return find(w, r.mounts.earlier(w))
+	return find(w, r.mounts.earlier(w), r.door())
 }
 
 // withinTop refuses a cgroup to whose processes the programs are not attached.

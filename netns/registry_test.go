@@ -17,7 +17,16 @@ import (
 	"sluice.io/sluice/model"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if told := os.Getenv("SLT_HOLD"); told != "" {
+		if err := runHolder(told); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var serial atomic.Int32
 
@@ -54,7 +63,7 @@ func newRegistry(t *testing.T) (*Registry, string) {
 			t.Error(err)
 		}
 	})
-	return New(dir, "", nil), dir
+	return New(Config{Dir: dir}), dir
 }
 
 func workload(name, path string) *model.Workload {

@@ -71,7 +71,7 @@ func (r *Registry) pause() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, p := range r.placed {
-		if !p.loopback {
+		if errors.Is(p.condition.lacks, ErrLoopbackDown) {
 			return recheckSoon
 		}
 	}
@@ -99,7 +99,7 @@ func (r *Registry) differs(key model.WorkloadKey) bool {
 	w := r.declared[key]
 	if p := r.placed[key]; p != nil {
 		now, err := r.identify(w, p)
-		return err != nil || now != p.found || !p.loopback && p.loopbackUp()
+		return err != nil || now != p.found || p.changed(r.door())
 	}
 	// Not placed before: is what we wait for there?
 	f, err := r.find(w)

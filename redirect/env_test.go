@@ -145,6 +145,12 @@ func (p *pod) do(f func()) {
 	<-done
 }
 
+// thread is the id of the pod's thread.
+func (p *pod) thread() (id int) {
+	p.do(func() { id = unix.Gettid() })
+	return id
+}
+
 func (p *pod) workload(namespace, name string) *model.Workload {
 	return &model.Workload{
 		Key: model.WorkloadKey{Namespace: namespace, Name: name}, ServiceAccount: "default",

@@ -73,6 +73,9 @@ func (p *planner) planPlace(ops *[]op, place bpf.WorkloadKey) {
 	entry := bpf.Workload{EnvoyPort: toPort(EnvoyPort)}
 	for _, key := range sortedKeysFunc(claims, workloadOrder) {
 		flags := claims[key]
+		if p.workloads[key].Place.Unready { // of one network namespace, they all are
+			entry.EnvoyPort = 0
+		}
 		if flags&bpf.WorkloadMeshed != 0 && entry.Flags&bpf.WorkloadMeshed == 0 {
 			entry.Scope = p.scopeIDs.get(key.Namespace)
 		}

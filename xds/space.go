@@ -86,7 +86,7 @@ func (p *plan) serve(cookie uint64, c *change) {
 	}
 	s.listener = first.Place.Mount
 	p.stay(func(l *leaving) { delete(l.mounts, s.listener) })
-	c.put(listeners, s.listener, translate.Pod(s.listener), first.Origin)
+	c.put(listeners, s.listener, translate.Pod(first.Place), first.Origin)
 }
 
 // leaves tells whether a workload is about to leave a network namespace.

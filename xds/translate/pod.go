@@ -6,6 +6,8 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	originaldstv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_dst/v3"
 	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+
+	"sluice.io/sluice/model"
 )
 
 // refused is the name of a cluster that never exists.
@@ -19,18 +21,28 @@ const refused = "sluice:refused"
 // A connection that the kernel redirected goes on to the [VIP] listener of its
 // original destination. One that has none was dialled by the workload itself,
 // and is closed.
-func Pod(mount string) *listenerv3.Listener {
-	return &listenerv3.Listener{
-		Name:       mount,
-		StatPrefix: "pod",
-		Address:    inNetns(netip.AddrFrom4([4]byte{127, 0, 0, 1}), RedirectPort, mount),
-		AdditionalAddresses: []*listenerv3.AdditionalAddress{
-			{Address: inNetns(netip.IPv6Loopback(), RedirectPort, mount)},
-		},
+//
+// It listens at the loopback addresses that are there: if one could not be bound,
+// Envoy would listen at none.
+func Pod(at *model.Place) *listenerv3.Listener {
+	l := &listenerv3.Listener{
+		Name:               at.Mount,
+		StatPrefix:         "pod",
 		UseOriginalDst:     yes,
 		ListenerFilters:    []*listenerv3.ListenerFilter{originalDst},
 		DefaultFilterChain: &listenerv3.FilterChain{Filters: []*listenerv3.Filter{refuse}},
 	}
+	if !at.NoIPv4 {
+		l.Address = inNetns(netip.AddrFrom4([4]byte{127, 0, 0, 1}), RedirectPort, at.Mount)
+	}
+	switch v6 := inNetns(netip.IPv6Loopback(), RedirectPort, at.Mount); {
+	case at.NoIPv6:
+	case l.Address == nil:
+		l.Address = v6
+	default:
+		l.AdditionalAddresses = []*listenerv3.AdditionalAddress{{Address: v6}}
+	}
+	return l
 }
 
 var originalDst = &listenerv3.ListenerFilter{

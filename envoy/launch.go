@@ -103,9 +103,14 @@ func runLauncher(told string) error {
 	if err != nil {
 		return fmt.Errorf("launch Envoy: %w", err)
 	}
+	node, err := os.Open("/proc/self/ns/net")
+	if err != nil {
+		return fmt.Errorf("launch Envoy: %w", err)
+	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{waiter, string(again)}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.ExtraFiles = []*os.File{node} // Envoy's descriptor 3: bootstrap.NodeNetns
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("launch Envoy: %w", err)
 	}

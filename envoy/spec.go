@@ -38,7 +38,7 @@ func (c Config) spec() (spec, error) {
 	}
 	s := spec{bootstrap: file, args: c.args()}
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %d %d %d %d", s.args, c.UID, c.GID, info.Size(), info.ModTime().UnixNano())
+	fmt.Fprintf(h, "%q %q %d %d %d %d", s.args, bootstrap.NodeNetns, c.UID, c.GID, info.Size(), info.ModTime().UnixNano())
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		fmt.Fprintf(h, " %d:%d", st.Dev, st.Ino)
 	}

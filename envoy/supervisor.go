@@ -28,6 +28,11 @@ type Supervisor struct {
 	// its admin socket and ended.
 	deaf      bool
 	deafSince time.Time
+	// astray names a thread that is in another network namespace; Envoy is not
+	// restarted for one before astrayAgain.
+	astray      string
+	astrayAgain time.Time
+	astrayWait  time.Duration
 }
 
 // Status is the state of the Envoy process.
@@ -47,6 +52,9 @@ type Status struct {
 	// Stopping tells that Envoy is about to be stopped: it serves, but nothing new
 	// is to be sent to it.
 	Stopping bool `json:"stopping,omitempty"`
+	// Astray counts the times that a thread of Envoy was found in a network namespace
+	// that is not its own.
+	Astray int `json:"astray,omitempty"`
 	// Problem is what is wrong now, empty when nothing is.
 	Problem string `json:"problem,omitempty"`
 }

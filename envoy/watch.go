@@ -34,6 +34,7 @@ func (s *Supervisor) watch(ctx context.Context, p *process) *process {
 			s.cfg.Log.Warn("Envoy's log grows on", "error", err)
 		}
 		if live {
+			s.search(p)
 			p = s.renew(ctx, p)
 		}
 	}
@@ -65,6 +66,8 @@ func (s *Supervisor) outdated(p *process, want spec) string {
 		return "its binary or bootstrap changed"
 	case s.cfg.foreign(p):
 		return "it is in another container"
+	case s.mayReturn():
+		return "a thread is in another network namespace: " + s.astray
 	}
 	return ""
 }
@@ -81,6 +84,7 @@ func (s *Supervisor) renew(ctx context.Context, p *process) *process {
 		return p
 	}
 	s.cfg.Log.Info("hot restart of Envoy", "because", why, "pid", p.PID, "epoch", p.Epoch)
+	s.returns()
 	if err := s.cfg.forgetStart(); err != nil {
 		return s.stay(ctx, p, want, err.Error())
 	}

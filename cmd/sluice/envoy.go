@@ -83,7 +83,7 @@ func (o *envoyFlags) run(ctx context.Context) error {
 	var supervisor *envoy.Supervisor
 	if o.address != "" {
 		cfg.OnDuty = func(ctx context.Context) error {
-			return answerProbes(ctx, o.address, health.Checks{Live: supervisor.Alive, Ready: ready(supervisor)}, cfg.Log)
+			return answerProbes(ctx, o.address, health.Checks{Live: supervisor.Alive, Ready: ready(supervisor), More: envoyMetrics(supervisor)}, cfg.Log)
 		}
 	}
 	supervisor = envoy.New(cfg)

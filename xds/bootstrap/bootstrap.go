@@ -39,6 +39,12 @@ type Config struct {
 	MaxConnections int64
 }
 
+// NodeNetns is where Envoy finds the node's own network namespace, that in which
+// it was started: a descriptor that it is started with. Without it a socket is made in the
+// network namespace that the thread is in, and in Envoy 1.40 a thread that fails
+// to bind in another one stays there.
+const NodeNetns = "/proc/self/fd/3"
+
 // xdsCluster is the one static resource: the way to everything else.
 const xdsCluster = "xds"
 

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/xds/bootstrap"
 )
 
 // Destination is what one cluster sends to: the endpoints of one family of one
@@ -75,6 +76,7 @@ func Cluster(d Destination, backends map[model.BackendKey]*model.Backend, o Opti
 	protocol := protocolOptions(app)
 	if d.Outlet.Gateway {
 		protocol = gatewayProtocol(d.Outlet, app)
+		c.UpstreamBindConfig = bindOnNode
 		secure(c, d, backends, o)
 	} else {
 		c.UpstreamBindConfig = bindInClientNetns
@@ -153,4 +155,13 @@ var bindInClientNetns = &corev3.BindConfig{
 		{Address: socket(netip.AddrPortFrom(netip.IPv6Unspecified(), 0))},
 	},
 	LocalAddressSelector: extension("envoy.upstream.local_address_selector.filter_state_override", &netnsselectorv3.Config{}),
+}
+
+// bindOnNode starts connections in the node's own network namespace, wherever the
+// thread is that makes them.
+var bindOnNode = &corev3.BindConfig{
+	SourceAddress: inNetns(netip.IPv4Unspecified(), 0, bootstrap.NodeNetns).GetSocketAddress(),
+	ExtraSourceAddresses: []*corev3.ExtraSourceAddress{
+		{Address: inNetns(netip.IPv6Unspecified(), 0, bootstrap.NodeNetns).GetSocketAddress()},
+	},
 }

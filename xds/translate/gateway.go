@@ -7,6 +7,7 @@ import (
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/xds/bootstrap"
 )
 
 // EntryPort is the port on which Envoy listens in the node's own network
@@ -28,7 +29,7 @@ func entry(f Family, addr netip.Addr) *listenerv3.Listener {
 	return &listenerv3.Listener{
 		Name:               "gateways/" + string(f),
 		StatPrefix:         "gateways",
-		Address:            address(socket(netip.AddrPortFrom(addr, EntryPort))),
+		Address:            inNetns(addr, EntryPort, bootstrap.NodeNetns),
 		UseOriginalDst:     yes,
 		ListenerFilters:    []*listenerv3.ListenerFilter{originalDst},
 		DefaultFilterChain: &listenerv3.FilterChain{Filters: []*listenerv3.Filter{refuse}},
@@ -78,6 +79,7 @@ func Gateway(d Door, p *model.GatewayPort) *listenerv3.Listener {
 		Address:    address(socket(d.Addr)),
 	}
 	if d.Protocol == model.UDP {
+		l.Address = inNetns(d.Addr.Addr(), d.Addr.Port(), bootstrap.NodeNetns)
 		datagrams(l, p)
 		return l
 	}

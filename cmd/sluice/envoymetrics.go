@@ -1,0 +1,35 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"sluice.io/sluice/envoy"
+)
+
+// envoyMetrics is what Prometheus is told of the process of Envoy. Of what it does
+// Envoy's own statistics tell.
+func envoyMetrics(s *envoy.Supervisor) http.Handler {
+	registry := prometheus.NewRegistry()
+	for _, m := range []struct {
+		name, help string
+		value      func(envoy.Status) int
+	}{
+		{"sluice_envoy_live", "1 when Envoy has its configuration and serves.", func(st envoy.Status) int {
+			if st.Live {
+				return 1
+			}
+			return 0
+		}},
+		{"sluice_envoy_epoch", "Hot restarts since the last cold start.", func(st envoy.Status) int { return st.Epoch }},
+		{"sluice_envoy_crashes", "Times that Envoy ended by itself, since this supervisor started.", func(st envoy.Status) int { return st.Restarts }},
+		{"sluice_envoy_astray", "Times that a thread of Envoy was found in another network namespace, since this supervisor started.", func(st envoy.Status) int { return st.Astray }},
+	} {
+		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: m.name, Help: m.help}, func() float64 { return float64(m.value(s.Status())) }))
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	return mux
+}

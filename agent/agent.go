@@ -72,6 +72,9 @@ type Config struct {
 	RuntimeNetns []string
 	// EnvoyConcurrency is the number of Envoy's worker threads.
 	EnvoyConcurrency int
+	// EnvoyMaxHeap is the size of Envoy's heap, in bytes, from which it sheds load;
+	// zero means never.
+	EnvoyMaxHeap uint64
 	// EnvoyUID is the user and group that Envoy runs as.
 	EnvoyUID int
 	// Version is Sluice's own version, for status.
@@ -175,7 +178,7 @@ func New(cfg Config) (*Agent, error) {
 func (c Config) Envoy() envoy.Config {
 	return envoy.Config{
 		Binary: c.EnvoyBinary, Dir: c.EnvoyDir(), Cgroup: c.EnvoyCgroup(), XDSSocket: c.XDSSocket(),
-		Concurrency: c.EnvoyConcurrency, UID: c.EnvoyUID, GID: c.EnvoyUID, Log: c.Log.With("part", "envoy"),
+		Concurrency: c.EnvoyConcurrency, MaxHeap: c.EnvoyMaxHeap, UID: c.EnvoyUID, GID: c.EnvoyUID, Log: c.Log.With("part", "envoy"),
 	}
 }
 

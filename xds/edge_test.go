@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice.io/sluice/envoy"
 	"sluice.io/sluice/model"
 )
 
@@ -24,9 +25,13 @@ type edge struct {
 	node, client, server *pod
 }
 
-func newEdge(t testing.TB) *edge {
+func newEdge(t testing.TB, with ...func(*envoy.Config)) *edge {
 	t.Helper()
 	e := &edge{world: emptyWorld(t)}
+	for _, f := range with {
+		f(&e.cfg)
+		e.super = envoy.New(e.cfg)
+	}
 	e.node, e.client, e.server = e.pod("node", "node"), e.pod("out", "client"), e.pod("shop", "server")
 	in := func(args ...string) { e.run("ip", append([]string{"netns", "exec", e.node.netns}, args...)...) }
 	in("ip", "route", "add", "local", "203.0.113.0/24", "dev", "lo")

@@ -49,6 +49,7 @@ what comes, then drains, and ends.`,
 	f := cmd.Flags()
 	f.StringVar(&o.cfg.EnvoyBinary, "envoy", os.Getenv("SLUICE_ENVOY"), "the stock Envoy's binary (default: $SLUICE_ENVOY, envoy beside sluice, or envoy in the PATH)")
 	f.IntVar(&o.cfg.EnvoyConcurrency, "envoy-concurrency", runtime.NumCPU(), "number of Envoy's worker threads")
+	f.Var((*heapSize)(&o.cfg.EnvoyMaxHeap), "envoy-max-heap", "size of Envoy's heap from which it gives memory back (90 %) and refuses new requests (97 %), such as 512Mi; 0 for no limit")
 	f.IntVar(&o.cfg.EnvoyUID, "envoy-uid", envoyUID, "user and group id that Envoy runs as; nobody else should have it")
 	f.StringVar(&o.address, "health-address", "127.0.0.1:15021", "address for probes, /livez and /readyz; empty for none")
 	f.DurationVar(&o.delay, "drain-delay", 5*time.Second, "how long Envoy serves on, not ready, before it drains when it is stopped")

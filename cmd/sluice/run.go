@@ -74,6 +74,7 @@ sluice uninstall.`,
 	f.StringVar(&cfg.EnvoyBinary, "envoy", os.Getenv("SLUICE_ENVOY"), "the stock Envoy's binary (default: $SLUICE_ENVOY, envoy beside sluice, or envoy in the PATH)")
 	f.BoolVar(&without, "without-envoy", false, "run no Envoy: \"sluice envoy\" does, with the same run directory")
 	f.IntVar(&cfg.EnvoyConcurrency, "envoy-concurrency", runtime.NumCPU(), "number of Envoy's worker threads")
+	f.Var((*heapSize)(&cfg.EnvoyMaxHeap), "envoy-max-heap", "size of Envoy's heap from which it gives memory back (90 %) and refuses new requests (97 %), such as 512Mi; 0 for no limit")
 	f.IntVar(&cfg.EnvoyUID, "envoy-uid", envoyUID, "user and group id that Envoy runs as; nobody else should have it")
 	logs.add(cmd)
 	addPathFlags(cmd, &cfg.Paths, true)

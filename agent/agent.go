@@ -150,7 +150,8 @@ func New(cfg Config) (*Agent, error) {
 		return nil, errors.New("an agent needs a source")
 	}
 	server := xds.NewServer(xds.Config{
-		Socket: cfg.XDSSocket(), Owner: cfg.EnvoyUID, NetnsDir: cfg.NetnsDir(), Log: cfg.Log.With("part", "xds"),
+		Socket: cfg.XDSSocket(), Owner: cfg.EnvoyUID, NetnsDir: cfg.NetnsDir(),
+		Authorities: systemAuthorities(authorityFiles), Log: cfg.Log.With("part", "xds"),
 	})
 	a := &Agent{
 		cfg:      cfg,

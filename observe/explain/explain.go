@@ -116,6 +116,10 @@ func (e *explainer) kernel(f *model.Frontend) {
 func (e *explainer) envoy(f *model.Frontend) {
 	e.answer.Handler, e.answer.Why = HandlerEnvoy, f.Why
 	e.route(f.HTTP, newRequest(e.query, e.to), func() int { return e.family(f) })
+	if e.mesh.Workloads[e.query.From].Place.Unready {
+		e.note("Once Envoy can listen there: %s.", e.answer.Outcome.Text)
+		e.answer.Outcome = Outcome{Verdict: Refused, Text: "the connection is refused: Envoy cannot listen on the client's loopback; sluice status says why"}
+	}
 }
 
 // route finds the rule that takes a request.

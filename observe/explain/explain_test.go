@@ -63,13 +63,14 @@ func golden(t *testing.T, path string) {
 	}
 }
 
-// placed resolves objects, and finds all workloads but those named lost.
+// placed resolves objects, and finds all workloads but those named lost. Envoy
+// cannot listen in one named unready.
 func placed(objects resolvetest.Objects) (*model.Mesh, map[model.ObjectRef]*model.Status) {
 	m, statuses := resolvetest.Mesh(objects)
 	for k, w := range m.Workloads {
 		if k.Name != "lost" {
 			c := *w
-			c.Place = &model.Place{Cookie: 1, Mount: "/run/sluice/netns/" + k.String()}
+			c.Place = &model.Place{Cookie: 1, Mount: "/run/sluice/netns/" + k.String(), Unready: k.Name == "unready"}
 			m.Workloads[k] = &c
 		}
 	}

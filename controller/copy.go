@@ -61,12 +61,16 @@ func (c *copies) settle(m *model.Mesh) {
 	for original := range c.changed {
 		ref := c.name(original)
 		want := c.of(ref, original, m.KeyPairs[original], m.Bundles[original])
-		if want == nil && c.unread(original) {
+		switch {
+		case want != nil:
+			c.objects.set(ref, want)
+		case c.unread(original):
 			// It may well be in use: agents keep what they have, as it is.
 			c.objects.set(ref, &object{resource: resources[ref.Kind]})
 			continue
+		default:
+			c.objects.remove(ref)
 		}
-		c.objects.set(ref, want)
 		delete(c.changed, original)
 	}
 }

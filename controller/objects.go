@@ -93,6 +93,7 @@ type objects struct {
 
 	mu   sync.Mutex
 	want map[model.ObjectRef]*object
+	gone map[model.ObjectRef]bool // to be removed
 	have map[model.ObjectRef]state
 	due  map[model.ObjectRef]bool // to look at as soon as a batch is worked in
 	// paces are those of statuses.
@@ -105,7 +106,7 @@ type objects struct {
 func newObjects(c *Controller, trouble func(of model.ObjectRef, why string)) *objects {
 	o := &objects{
 		client: c.client, trouble: trouble, metrics: c.metrics, log: c.log.With("part", "objects"), queue: newQueue(urgent),
-		want: map[model.ObjectRef]*object{}, have: map[model.ObjectRef]state{}, due: map[model.ObjectRef]bool{},
+		want: map[model.ObjectRef]*object{}, gone: map[model.ObjectRef]bool{}, have: map[model.ObjectRef]state{}, due: map[model.ObjectRef]bool{},
 		paces: map[model.ObjectRef]*pacer{}, done: map[model.ObjectRef]done{}, repairs: map[model.ObjectRef]*contest{},
 	}
 	o.queue.look, o.queue.failed = o.look, o.failed
@@ -135,29 +136,45 @@ func (o *objects) drop(ref model.ObjectRef) {
 	delete(o.have, ref)
 	delete(o.paces, ref)
 	delete(o.done, ref)
+	delete(o.gone, ref)
 	if o.want[ref] == nil {
 		delete(o.repairs, ref)
 	}
 }
 
-// set has an object made; nil has it removed.
+// set has an object made.
 func (o *objects) set(ref model.ObjectRef, want *object) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	was := o.want[ref]
-	_, there := o.have[ref]
-	if want == nil {
-		delete(o.want, ref)
-	} else {
-		o.want[ref] = want
-	}
-	if was != nil && want == nil && was.of != (model.ObjectRef{}) {
-		o.trouble(was.of, "")
-	}
-	same := was != nil && want != nil && was.digest == want.digest && string(was.status) == string(want.status)
-	if !same && (want != nil || there) {
+	o.want[ref] = want
+	delete(o.gone, ref)
+	if was == nil || was.digest != want.digest || string(was.status) != string(want.status) {
 		o.due[ref] = true
 	}
+}
+
+// remove has an object removed, if it is there or on its way. What nobody wants
+// is not removed by itself: it may only not be known yet whose it is.
+func (o *objects) remove(ref model.ObjectRef) {
+	wanted := o.leave(ref)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, there := o.have[ref]; there || wanted {
+		o.gone[ref], o.due[ref] = true, true
+	}
+}
+
+// leave has an object left as it is. It tells whether it was wanted.
+func (o *objects) leave(ref model.ObjectRef) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	was := o.want[ref]
+	delete(o.want, ref)
+	if was != nil && was.of != (model.ObjectRef{}) {
+		o.trouble(was.of, "")
+	}
+	return was != nil
 }
 
 // begin has the workers look at what see and set were told: not before both
@@ -181,12 +198,15 @@ func (o *objects) wants(ref model.ObjectRef) *object {
 // look brings one object in line.
 func (o *objects) look(ctx context.Context, ref model.ObjectRef) (time.Duration, error) {
 	o.mu.Lock()
-	want := o.want[ref]
+	want, gone := o.want[ref], o.gone[ref]
 	have, there := o.have[ref]
+	if !there {
+		delete(o.gone, ref)
+	}
 	o.mu.Unlock()
 	switch {
-	case want == nil && there && ref.Kind != kindAddressPool: // users' own
-		return 0, o.remove(ctx, ref)
+	case gone && there:
+		return 0, o.take(ctx, ref)
 	case want == nil:
 		return 0, nil
 	}
@@ -301,7 +321,7 @@ func (o *objects) apply(ctx context.Context, ref model.ObjectRef, want *object) 
 	}
 	now, err := put()
 	if apierrors.IsInvalid(err) && ref.Kind == kube.KindSecretCopy {
-		if err = o.remove(ctx, ref); err == nil { // one of another type, which can't change
+		if err = o.take(ctx, ref); err == nil { // one of another type, which can't change
 			now, err = put()
 		}
 	}
@@ -339,7 +359,8 @@ func (o *objects) writeStatus(ctx context.Context, ref model.ObjectRef, want *ob
 	return nil
 }
 
-func (o *objects) remove(ctx context.Context, ref model.ObjectRef) error {
+// take removes an object.
+func (o *objects) take(ctx context.Context, ref model.ObjectRef) error {
 	resource, ok := resources[ref.Kind]
 	if !ok {
 		return fmt.Errorf("%s has no resource", ref.Kind)

@@ -123,3 +123,43 @@ func TestServicesByParameters(t *testing.T) {
 		t.Errorf("Service %v at %v", spec, addresses)
 	}
 }
+
+// TestAddressesAreAskedFor: one by the Service's field, several by the annotations
+// that load balancers know, but those that a Gateway has itself.
+func TestAddressesAreAskedFor(t *testing.T) {
+	tm, g := parameterized(nil)
+	delete(tm.classes, "c")
+	ask := func(addresses string) (field any, annotations map[string]any) {
+		f := &front{service: model.ObjectRef{Kind: kindService, Namespace: "shop", Name: "web"}}
+		g.Spec.Addresses = nil
+		for _, a := range addrs(addresses) {
+			g.Spec.Addresses = append(g.Spec.Addresses, gatewayv1.GatewaySpecAddress{Value: a.String()})
+		}
+		o := tm.reachable(gw("web"), g, nil, f, []servicePort{{model.PortKey{Gateway: gw("web"), Port: 80, Protocol: model.TCP}, 20001}}, nil)
+		meta, _ := o.body["metadata"].(map[string]any)
+		spec, _ := o.body["spec"].(map[string]any)
+		annotations, _ = meta["annotations"].(map[string]any)
+		return spec["loadBalancerIP"], annotations
+	}
+	const list = "metallb.io/loadBalancerIPs"
+	if field, annotations := ask(""); field != nil || annotations[list] != nil {
+		t.Errorf("no address is asked for by %v, %v", field, annotations)
+	}
+	if field, annotations := ask("192.0.2.1"); field != "192.0.2.1" || annotations[list] != nil {
+		t.Errorf("one address is asked for by %v, %v", field, annotations)
+	}
+	field, annotations := ask("192.0.2.1 2001:db8::1")
+	for _, key := range addressAnnotations {
+		if field != nil || annotations[key] != "192.0.2.1,2001:db8::1" {
+			t.Errorf("two addresses are asked for by %v, %s=%v", field, key, annotations[key])
+		}
+	}
+	g.Spec.Infrastructure = &gatewayv1.GatewayInfrastructure{Annotations: map[gatewayv1.AnnotationKey]gatewayv1.AnnotationValue{list: "own"}}
+	if _, annotations := ask("192.0.2.1 2001:db8::1"); annotations[list] != "own" || annotations[addressAnnotations[1]] == nil {
+		t.Errorf("a Gateway's own word is %v", annotations)
+	}
+	tm.pools.Change("pool", poolObject("pool", 0, "192.0.2.1"))
+	if field, annotations := ask("192.0.2.1 2001:db8::1"); field != nil || annotations[list] != "own" || annotations[addressAnnotations[1]] != nil {
+		t.Errorf("of a pool addresses are asked for by %v, %v", field, annotations)
+	}
+}

@@ -13,7 +13,7 @@ import (
 func (t *term) takePool(ref model.ObjectRef, obj *v1alpha1.AddressPool) {
 	t.all = t.pools.Change(ref.Name, obj) || t.all
 	if obj == nil {
-		t.objects.set(ref, nil)
+		t.objects.leave(ref)
 		t.objects.see(ref, nil)
 		return
 	}

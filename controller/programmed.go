@@ -197,23 +197,34 @@ func (t *term) judge() {
 }
 
 func (t *term) judgeGateway(k model.GatewayKey) {
-	ref := model.ObjectRef{Kind: kindGateway, Namespace: k.Namespace, Name: k.Name}
+	ref, parting := gatewayRef(k), t.partings[k]
+	delete(t.partings, k)
+	f := t.fronts[k]
+	if f == nil {
+		f = &front{}
+	}
 	var refs []model.ObjectRef
 	var said []*model.Status
 	for set := range t.setsOf[k] {
 		refs, said = append(refs, set), append(said, t.said[set])
 	}
-	st := t.said[ref]
-	f := t.fronts[k]
-	if f == nil {
-		f = &front{}
-	}
-	st, said = f.lack.amend(st, said)
+	st, said := f.lack.amend(t.said[ref], said)
 	if g := t.gateways[k]; g != nil {
-		t.statuses.want(ref, func(w *wish) { *w = wish{status: st, generation: g.Generation, addresses: f.addresses} })
+		t.say(ref, wish{status: st, generation: g.Generation, addresses: f.addresses}, parting)
 	}
 	for i, set := range refs {
-		generation := t.listenerSets[set].Generation
-		t.statuses.want(set, func(w *wish) { *w = wish{status: said[i], generation: generation} })
+		t.say(set, wish{status: said[i], generation: t.listenerSets[set].Generation}, parting)
 	}
+}
+
+// say has a status written. Where there is nothing to say any more, what was said
+// is taken back.
+func (t *term) say(ref model.ObjectRef, w wish, parting *farewell) {
+	if w.status == nil {
+		w.farewell = &farewell{why: "it is no longer Sluice's to serve"}
+		if parting != nil {
+			*w.farewell = *parting
+		}
+	}
+	t.statuses.want(ref, func(now *wish) { *now = w })
 }

@@ -22,7 +22,7 @@ func (t *term) provision() {
 			t.dirty[k] = true
 		}
 		// What Gateways had that went while nobody led.
-		t.pools.Retain(func(k model.GatewayKey) bool { return t.ours(t.gateways[k]) })
+		t.pools.Retain(func(k model.GatewayKey) bool { return t.ours(t.gateways[k]) || t.stays(t.gateways[k]) })
 		t.all = false
 	}
 	for len(t.dirty) > 0 { // one may make another so
@@ -37,6 +37,10 @@ func (t *term) provision() {
 	}
 }
 
+func gatewayRef(k model.GatewayKey) model.ObjectRef {
+	return model.ObjectRef{Kind: kindGateway, Namespace: k.Namespace, Name: k.Name}
+}
+
 // ours tells whether a Gateway is of a class of ours.
 func (t *term) ours(g *gatewayv1.Gateway) bool {
 	if g == nil {
@@ -46,9 +50,19 @@ func (t *term) ours(g *gatewayv1.Gateway) bool {
 	return class != nil && class.Spec.ControllerName == Name
 }
 
+// stays tells whether what was made for a Gateway stays, which is not served: only
+// its class has gone, and may come back.
+func (t *term) stays(g *gatewayv1.Gateway) bool {
+	return g != nil && t.classes[string(g.Spec.GatewayClassName)] == nil
+}
+
 func (t *term) provisionGateway(k model.GatewayKey) {
 	g, was := t.gateways[k], t.fronts[k]
 	if !t.ours(g) {
+		t.parting(k, g, was)
+		if t.stays(g) {
+			return
+		}
 		delete(t.fronts, k)
 		t.rename(k, was, nil)
 		t.settle(k, nil)
@@ -115,6 +129,9 @@ func (t *term) provide(k model.GatewayKey, g *gatewayv1.Gateway, was, f *front) 
 		return
 	}
 	live := t.services[f.service]
+	if live == nil && len(t.made[k]) == 0 && !accepted(t.said[gatewayRef(k)]) {
+		return // a load balancer costs: none for what is not served
+	}
 	params, ok := t.parametersOf(g)
 	if !ok {
 		return // what there is stays; resolve says that it is not served
@@ -124,7 +141,7 @@ func (t *term) provide(k model.GatewayKey, g *gatewayv1.Gateway, was, f *front) 
 		return // a Service must have one; what there is stays
 	}
 	want := t.reachable(k, g, params, f, ports, live)
-	want.of = model.ObjectRef{Kind: kindGateway, Namespace: k.Namespace, Name: k.Name}
+	want.of = gatewayRef(k)
 	objects := t.provisionSlices(g, params, f.service.Name, ports)
 	objects[f.service] = want
 	t.settle(k, objects)
@@ -140,7 +157,7 @@ func (t *term) settle(k model.GatewayKey, want map[model.ObjectRef]*object) {
 			return // whatever its labels say now
 		}
 		delete(t.maker, ref)
-		t.objects.set(ref, nil)
+		t.objects.remove(ref)
 	}
 	for ref := range t.made[k] {
 		gone(ref)
@@ -158,7 +175,7 @@ func (t *term) settle(k model.GatewayKey, want map[model.ObjectRef]*object) {
 		t.objects.set(ref, o)
 		for stray := range t.straysOf[ref] { // of a selector that it must not have
 			t.objects.see(stray, &state{})
-			t.objects.set(stray, nil)
+			t.objects.remove(stray)
 		}
 	}
 }

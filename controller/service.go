@@ -188,10 +188,33 @@ func (t *term) service(g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters,
 	switch {
 	case kind == pooled:
 		spec["loadBalancerClass"], spec["allocateLoadBalancerNodePorts"] = poolClass, false
-	case kind == balanced && len(asked) > 0:
+	case kind == balanced && len(asked) == 1:
 		spec["loadBalancerIP"] = asked[0].String()
+	case kind == balanced:
+		askFor(meta, asked)
 	}
 	return newObject(resources[kindService], "Service", meta, map[string]any{"spec": spec})
+}
+
+// addressAnnotations are by which load balancers are asked for several addresses:
+// the field of a Service has room for one. MetalLB refuses both at once.
+var addressAnnotations = []string{"metallb.io/loadBalancerIPs", "lbipam.cilium.io/ips", "kube-vip.io/loadbalancerIPs"}
+
+// askFor asks for several addresses, unless a Gateway does so itself.
+func askFor(meta map[string]any, asked []netip.Addr) {
+	if len(asked) == 0 {
+		return
+	}
+	var all []string
+	for _, a := range asked {
+		all = append(all, a.String())
+	}
+	annotations, _ := meta["annotations"].(map[string]any)
+	for _, key := range addressAnnotations {
+		if _, own := annotations[key]; !own {
+			annotations[key] = strings.Join(all, ",")
+		}
+	}
 }
 
 // infrastructure is the metadata of what is made for a Gateway.

@@ -143,8 +143,8 @@ func TestTwoGatewaysNeedOneName(t *testing.T) {
 	w.node("ghost1", "10.9.0.1")
 	w.pool(`"192.0.2.184/29"`)
 	class := strings.TrimPrefix(w.class, "slt-")
-	w.Apply(t, fmt.Sprintf("apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {name: %s}\nspec: {controllerName: sluice.io/gateway-controller}\n", class))
-	t.Cleanup(func() { w.Kube(t, "delete", "gatewayclass", class) })
+	w.makeClass(class, Name)
+	t.Cleanup(func() { w.endClass(class) })
 	w.run()
 	w.gateway("gw", "")
 	w.await("the first is served", func() bool { return condition(w.readGateway("gw"), "Programmed") == "True Programmed" })
@@ -164,6 +164,38 @@ func TestTwoGatewaysNeedOneName(t *testing.T) {
 	w.await("the second takes over", func() bool { return condition(w.readGateway("gw-slt"), "Programmed") == "True Programmed" })
 	if svc := w.service("gw-" + w.class); svc.Spec.Ports[0].Port != 81 {
 		t.Errorf("its Service is %+v", svc.Spec)
+	}
+}
+
+// TestNoLoadBalancerForWhatIsRefused: it is made when the Gateway is accepted, and
+// stays when it is no more, with the port of the nodes and the address.
+func TestNoLoadBalancerForWhatIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.node("ghost1", "10.9.0.1")
+	w.pool(`"192.0.2.210/31"`)
+	refused := "addresses: [{type: Hostname, value: a.example.com}]"
+	w.gateway("gw", refused)
+	w.run()
+	is := func(reason string) func() bool {
+		return func() bool { return condition(w.readGateway("gw"), "Accepted") == reason }
+	}
+	w.await("refused", is("False UnsupportedAddress"))
+	w.gateway("next", "")
+	w.await("the next is served", func() bool { return condition(w.readGateway("next"), programmed) == "True Programmed" })
+	if svc := w.service("gw-" + w.class); svc != nil || w.readPool().Status.Assigned != 1 {
+		t.Errorf("a refused Gateway has a Service %v, or an address", svc)
+	}
+	w.gateway("gw", "")
+	w.await("served", func() bool { return condition(w.readGateway("gw"), programmed) == "True Programmed" })
+	was := w.service("gw-" + w.class)
+	w.gateway("gw", refused)
+	w.await("refused again", is("False UnsupportedAddress"))
+	w.Kube(t, "label", "service", "-n", w.ns, "gw-"+w.class, "--overwrite", gatewayv1.GatewayNameLabelKey+"=x")
+	w.await("its Service is minded", func() bool {
+		return w.service("gw-" + w.class).Labels[gatewayv1.GatewayNameLabelKey] == "gw"
+	})
+	if now := w.service("gw-" + w.class); now.UID != was.UID || now.Spec.Ports[0].TargetPort != was.Spec.Ports[0].TargetPort || w.readPool().Status.Assigned != 2 {
+		t.Errorf("its Service is %+v", now)
 	}
 }
 

@@ -66,7 +66,7 @@ func (t *term) adopt() {
 			continue // it is about to be made
 		}
 		for ref := range t.slicesOf[service] {
-			t.objects.set(ref, nil)
+			t.objects.remove(ref)
 		}
 	}
 	clear(t.orphans)

@@ -19,6 +19,8 @@ type wish struct {
 	generation int64
 	// addresses are a Gateway's.
 	addresses []gatewayv1.GatewayStatusAddress
+	// farewell goes with no status, for what was served before.
+	farewell *farewell
 }
 
 // troubled is a wish that says of a Gateway why it cannot be programmed.
@@ -88,7 +90,7 @@ type gatewayPatch struct {
 
 func gatewayStatus(o *gatewayv1.Gateway, w wish, now metav1.Time) any {
 	if w.status == nil {
-		return nil
+		return partGateway(o, w.farewell, now)
 	}
 	want := gatewayPatch{
 		Addresses: append([]gatewayv1.GatewayStatusAddress{}, w.addresses...), Conditions: conditions(w.status.Conditions, o.Status.Conditions, w.generation, now),
@@ -115,6 +117,17 @@ func gatewayStatus(o *gatewayv1.Gateway, w wish, now metav1.Time) any {
 	return want
 }
 
+func partGateway(o *gatewayv1.Gateway, f *farewell, now metav1.Time) any {
+	if !f.due(o.Status.Conditions, o.Generation) {
+		return nil
+	}
+	none := gatewayPatch{Addresses: []gatewayv1.GatewayStatusAddress{}, Conditions: f.conditions(o.Generation, now), Listeners: []gatewayv1.ListenerStatus{}}
+	if f.keep {
+		none.Addresses = append(none.Addresses, o.Status.Addresses...)
+	}
+	return none
+}
+
 func kindsOf(l model.ListenerStatus) []gatewayv1.RouteGroupKind {
 	group := gatewayv1.Group(gatewayv1.GroupName)
 	kinds := []gatewayv1.RouteGroupKind{}
@@ -137,6 +150,9 @@ type listenerSetPatch struct {
 
 func listenerSetStatus(o *gatewayv1.ListenerSet, w wish, now metav1.Time) any {
 	if w.status == nil {
+		if f := w.farewell; f.due(o.Status.Conditions, o.Generation) {
+			return listenerSetPatch{Conditions: f.conditions(o.Generation, now), Listeners: []gatewayv1.ListenerEntryStatus{}}
+		}
 		return nil
 	}
 	want := listenerSetPatch{

@@ -78,11 +78,28 @@ func (s *statuses) see(ref model.ObjectRef, obj source.KubeObject) {
 // want has an object's status brought in line.
 func (s *statuses) want(ref model.ObjectRef, change func(*wish)) {
 	s.mu.Lock()
-	w := s.wishes[ref]
+	was := s.wishes[ref]
+	w := was
 	change(&w)
+	switch {
+	case w.farewell == nil:
+	case was.status != nil:
+		w.farewell.said = &said{was.status.Conditions, was.generation}
+	case was.farewell != nil && !w.farewell.ours:
+		w.farewell = was.farewell
+	}
 	s.wishes[ref] = w
 	s.mu.Unlock()
 	s.queue.add(ref)
+}
+
+// parted notes that there is nothing more to say of an object.
+func (s *statuses) parted(ref model.ObjectRef, w wish) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := s.wishes[ref]; now.farewell == w.farewell {
+		delete(s.wishes, ref)
+	}
 }
 
 // forget notes that an object is gone.
@@ -124,6 +141,9 @@ func (s *statuses) look(ctx context.Context, ref model.ObjectRef) (time.Duration
 	}
 	patch := statusPatch(live, w, metav1.Now())
 	if patch == nil {
+		if w.farewell != nil {
+			s.parted(ref, w)
+		}
 		return 0, nil
 	}
 	if wait, fought := s.restrain(ref, w); wait > 0 {

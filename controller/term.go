@@ -44,8 +44,10 @@ type term struct {
 	maker        map[model.ObjectRef]model.GatewayKey     // the inverse
 	namesakes    index[model.ObjectRef, model.GatewayKey] // Gateways that need a Service of that name
 	setsOf       index[model.GatewayKey, model.ObjectRef] // ListenerSets
+	usersOf      index[string, model.GatewayKey]          // of classes
 	fronts       map[model.GatewayKey]*front              // of our classes
 	said         map[model.ObjectRef]*model.Status        // of Gateways and ListenerSets, by resolve
+	partings     map[model.GatewayKey]*farewell           // of those that are no longer served
 	parameters   map[string]*v1alpha1.GatewayParameters
 	nodes        *nodes
 	ports        *ports
@@ -53,6 +55,7 @@ type term struct {
 	copies       *copies
 
 	dirty   map[model.GatewayKey]bool
+	holds   map[string]bool           // classes that are used more, or less
 	due     map[model.GatewayKey]bool // those whose statuses may change
 	all     bool                      // every Gateway is
 	orphans map[model.ObjectRef]bool  // Services whose slices changed
@@ -92,6 +95,7 @@ const (
 var resources = map[string]schema.GroupVersionResource{
 	kindService:            corev1.SchemeGroupVersion.WithResource("services"),
 	kindEndpointSlice:      discoveryv1.SchemeGroupVersion.WithResource("endpointslices"),
+	kindGatewayClass:       schema.GroupVersion(gatewayv1.GroupVersion).WithResource("gatewayclasses"),
 	kindAddressPool:        v1alpha1.GroupVersion.WithResource("addresspools"),
 	kube.KindSecretCopy:    corev1.SchemeGroupVersion.WithResource("secrets"),
 	kube.KindConfigMapCopy: corev1.SchemeGroupVersion.WithResource("configmaps"),
@@ -108,7 +112,7 @@ func newTerm(c *Controller) (*term, error) {
 		made: index[model.GatewayKey, model.ObjectRef]{}, setsOf: index[model.GatewayKey, model.ObjectRef]{}, orphans: map[model.ObjectRef]bool{},
 		strays: map[model.ObjectRef]model.ObjectRef{}, straysOf: index[model.ObjectRef, model.ObjectRef]{},
 		maker: map[model.ObjectRef]model.GatewayKey{}, namesakes: index[model.ObjectRef, model.GatewayKey]{},
-		fronts: map[model.GatewayKey]*front{}, said: map[model.ObjectRef]*model.Status{}, due: map[model.GatewayKey]bool{},
+		fronts: map[model.GatewayKey]*front{}, said: map[model.ObjectRef]*model.Status{}, usersOf: index[string, model.GatewayKey]{}, holds: map[string]bool{}, partings: map[model.GatewayKey]*farewell{}, due: map[model.GatewayKey]bool{},
 		parameters: map[string]*v1alpha1.GatewayParameters{}, dirty: map[model.GatewayKey]bool{},
 	}
 	t.nodes, t.ports, t.pools, t.copies = newNodes(), newPorts(), pool.New(c.log), &copies{in: c.opts.Copies, objects: t.objects}
@@ -140,6 +144,7 @@ func (t *term) change(b source.Batch) {
 	for ref := range r.Delta.Bundles {
 		t.copies.due(ref)
 	}
+	t.holdClasses()
 	t.provision()
 	t.judge()
 	t.copies.settle(t.mesh)
@@ -152,12 +157,9 @@ func (t *term) change(b source.Batch) {
 func (t *term) take(ref model.ObjectRef, obj *source.Object) {
 	switch ref.Kind {
 	case kindGatewayClass:
-		keep(t.classes, ref.Name, as[*gatewayv1.GatewayClass](obj))
-		t.all = true
+		t.takeClass(ref.Name, as[*gatewayv1.GatewayClass](obj))
 	case kindGateway:
-		k := model.GatewayKey{Namespace: ref.Namespace, Name: ref.Name}
-		keep(t.gateways, k, as[*gatewayv1.Gateway](obj))
-		t.dirty[k] = true
+		t.takeGateway(model.GatewayKey{Namespace: ref.Namespace, Name: ref.Name}, as[*gatewayv1.Gateway](obj))
 	case kindListenerSet:
 		if was := t.listenerSets[ref]; was != nil {
 			t.dirtyParent(was)
@@ -195,6 +197,9 @@ func (t *term) report(changed map[model.ObjectRef]*source.Object, said map[model
 			t.acceptListenerSet(ref, st)
 			fallthrough
 		case kindGateway:
+			if was := t.said[ref]; accepted(was) != accepted(st) {
+				t.dirty[model.GatewayKey{Namespace: ref.Namespace, Name: ref.Name}] = true
+			}
 			keep(t.said, ref, st)
 			t.judgeLater(ref)
 		default:
@@ -234,12 +239,7 @@ func (t *term) judgeLater(ref model.ObjectRef) {
 
 // acceptListenerSet notes whether the ports of a ListenerSet are its Gateway's.
 func (t *term) acceptListenerSet(ref model.ObjectRef, st *model.Status) {
-	now := false
-	if st != nil {
-		for _, c := range st.Conditions {
-			now = now || c.Type == string(gatewayv1.ListenerSetConditionAccepted) && c.Status
-		}
-	}
+	now := accepted(st)
 	if t.accepted[ref] == now {
 		return
 	}
@@ -249,6 +249,12 @@ func (t *term) acceptListenerSet(ref model.ObjectRef, st *model.Status) {
 		delete(t.accepted, ref)
 	}
 	t.dirtyParent(t.listenerSets[ref])
+}
+
+// accepted tells that resolve accepted a Gateway or a ListenerSet.
+func accepted(st *model.Status) bool {
+	c := conditionOf(st, string(gatewayv1.GatewayConditionAccepted))
+	return c != nil && c.Status
 }
 
 func (t *term) dirtyParent(s *gatewayv1.ListenerSet) {

@@ -45,8 +45,8 @@ func newWorld(t *testing.T) *world {
 	name := strings.ToLower(strings.TrimPrefix(t.Name(), "Test"))
 	name = "slt-" + strings.Map(plain, name)[:min(len(name), 20)]
 	w := &world{Server: api, t: t, ns: api.Namespace(t, name), system: api.Namespace(t, name+"-system"), copies: api.Namespace(t, name+"-copies"), class: name}
-	w.Apply(t, fmt.Sprintf("apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {name: %s}\nspec: {controllerName: sluice.io/gateway-controller}\n", w.class))
-	t.Cleanup(func() { w.Kube(t, "delete", "gatewayclass", w.class) })
+	w.makeClass(w.class, Name)
+	t.Cleanup(func() { w.endClass(w.class) })
 	for _, ns := range []string{w.ns, w.system} {
 		w.await("what pods need there", func() bool {
 			return read[corev1.ServiceAccount](w, "/api/v1/namespaces/"+ns+"/serviceaccounts/default") != nil
@@ -86,7 +86,9 @@ func (w *world) pool(addresses string) {
 	w.t.Cleanup(func() { w.Kube(w.t, "delete", "addresspool", w.ns) })
 }
 
-func (w *world) gateway(name, extra string) {
+func (w *world) gateway(name, extra string) { w.t.Helper(); w.gatewayOf(name, extra, w.class) }
+
+func (w *world) gatewayOf(name, extra, class string) {
 	w.t.Helper()
 	w.Apply(w.t, fmt.Sprintf(`
 apiVersion: gateway.networking.k8s.io/v1
@@ -97,7 +99,20 @@ spec:
   %s
   listeners:
   - {name: http, port: 80, protocol: HTTP}
-`, name, w.ns, w.class, extra))
+`, name, w.ns, class, extra))
+}
+
+// endClass removes a class, also when nobody leads who would let it go.
+func (w *world) endClass(name string) {
+	w.Kube(w.t, "delete", "gatewayclass", name, "--wait=false", "--ignore-not-found")
+	if read[gatewayv1.GatewayClass](w, "/apis/gateway.networking.k8s.io/v1/gatewayclasses/"+name) != nil {
+		_, _ = w.Kubectl(context.Background(), "patch", "gatewayclass", name, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`) // it may go meanwhile
+	}
+}
+
+func (w *world) makeClass(name, controller string) {
+	w.t.Helper()
+	w.Apply(w.t, fmt.Sprintf("apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {name: %s}\nspec: {controllerName: %s}\n", name, controller))
 }
 
 func (w *world) options(config *rest.Config, identity string) Options {

@@ -16,7 +16,9 @@ import (
 // all that is held in memory, and all whose change is told. It can be done twice.
 func trimmed(k *kind, obj source.KubeObject) {
 	obj.SetManagedFields(nil)
-	obj.SetFinalizers(nil)
+	if k.name != kindGatewayClass { // which has one of ours
+		obj.SetFinalizers(nil)
+	}
 	obj.SetSelfLink("")
 	obj.SetGenerateName("")
 	if a := obj.GetAnnotations(); a[corev1.LastAppliedConfigAnnotation] != "" {

@@ -39,6 +39,7 @@ func TestLife(t *testing.T) {
 		{"AgentRestarts", w.agentRestarts},
 		{"AgentIsForced", w.agentIsForced},
 		{"EnvoyRestarts", w.envoyRestarts},
+		{"NoEnvoy", w.noEnvoy},
 		{"LeaderDies", w.leaderDies},
 		{"NoAPIServer", w.noAPIServer},
 		{"NodeLeaves", w.nodeLeaves},

@@ -97,7 +97,7 @@ func (w *world) uninstalls(t *testing.T) {
 			if way.name != "kubectl delete namespace" {
 				w.clusterIsClean(t)
 			}
-			w.kubectl(t, "", "get", "addresspool/default", "gateway/front") // it fails if one is missing
+			w.kubectl(t, "", "get", "addresspool/default", "gateway/front", "service/front-sluice", "gatewayclass/sluice") // it fails if one is missing
 			w.namespaceIsPrivileged(t)
 			w.must(t, w.release.Install(w.ctx))
 			w.must(t, w.release.Ready(w.ctx, patience))
@@ -128,7 +128,7 @@ func (w *world) podsGo(t *testing.T) {
 
 // clusterIsClean: no object of the release is left.
 func (w *world) clusterIsClean(t *testing.T) {
-	for _, what := range []string{"clusterrole/sluice-agent", "clusterrole/sluice-controller", "gatewayclass/sluice", "namespace/sluice-secrets"} {
+	for _, what := range []string{"clusterrole/sluice-agent", "clusterrole/sluice-controller", "namespace/sluice-secrets"} {
 		eventually(t, what+" to go", func() error {
 			out, err := w.cluster.Kubectl(w.ctx, "get", what, "--ignore-not-found", "-o", "name")
 			if err == nil && out != "" {

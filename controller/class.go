@@ -1,10 +1,12 @@
 package controller
 
 import (
+	"reflect"
 	"slices"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"sluice.io/sluice/controller/object"
 	"sluice.io/sluice/model"
 )
 
@@ -21,17 +23,17 @@ func (t *term) takeClass(name string, now *gatewayv1.GatewayClass) {
 	was := t.classes[name]
 	keep(t.classes, name, now)
 	t.holds[name] = true
-	if was == nil || now == nil || !equal(was.Spec, now.Spec) {
+	if was == nil || now == nil || !reflect.DeepEqual(was.Spec, now.Spec) {
 		t.all = true
 	}
 	ref := model.ObjectRef{Kind: kindGatewayClass, Name: name}
 	switch {
 	case now == nil || now.Spec.ControllerName != Name:
-		t.objects.see(ref, nil)
+		t.objects.See(ref, nil)
 	case slices.Contains(now.Finalizers, finalizer):
-		t.objects.see(ref, &state{digest: held})
+		t.objects.See(ref, &object.State{Digest: held})
 	default:
-		t.objects.see(ref, &state{digest: free})
+		t.objects.See(ref, &object.State{Digest: free})
 	}
 }
 
@@ -56,23 +58,23 @@ func (t *term) holdClasses() {
 		ref := model.ObjectRef{Kind: kindGatewayClass, Name: name}
 		class, used := t.classes[name], len(t.usersOf[name]) > 0
 		if class == nil || class.Spec.ControllerName != Name || used && class.DeletionTimestamp != nil { // it cannot get one any more
-			t.objects.leave(ref)
+			t.objects.Leave(ref)
 			continue
 		}
-		t.objects.set(ref, holding(class, used))
+		t.objects.Set(ref, holding(class, used))
 	}
 	clear(t.holds)
 }
 
 // holding is a class as we apply it. With the UID, one that is gone by then is not
 // made anew.
-func holding(class *gatewayv1.GatewayClass, used bool) *object {
+func holding(class *gatewayv1.GatewayClass, used bool) *object.Object {
 	meta := map[string]any{"name": class.Name, "uid": string(class.UID)}
 	digest := free
 	if used {
 		meta["finalizers"], digest = []any{finalizer}, held
 	}
-	return &object{resource: resources[kindGatewayClass], digest: digest, body: map[string]any{
+	return &object.Object{Resource: resources[kindGatewayClass], Digest: digest, Body: map[string]any{
 		"apiVersion": gatewayv1.GroupVersion.String(), "kind": kindGatewayClass, "metadata": meta,
 	}}
 }

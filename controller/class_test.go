@@ -7,6 +7,9 @@ import (
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/controller/object"
+	"sluice.io/sluice/controller/status"
 )
 
 func (w *world) readClass() *gatewayv1.GatewayClass {
@@ -50,7 +53,7 @@ func TestUsedClassesStay(t *testing.T) {
 	r := w.run()
 	w.gateway("gw", "")
 	w.await("the finalizer", func() bool { return has(finalizer) && has(other) })
-	if a := w.readClass().Annotations; a[applied] != "" {
+	if a := w.readClass().Annotations; a[object.Applied] != "" {
 		t.Errorf("the class got annotations %v", a)
 	}
 	w.Kube(t, "patch", "gatewayclass", w.class, "--type=merge", "-p", `{"metadata":{"finalizers":["`+other+`"]}}`)
@@ -70,7 +73,7 @@ func TestUsedClassesStay(t *testing.T) {
 	w.start(w.options(w.Config(t), "two"))
 	w.node("ghost1", "10.9.0.1")
 	w.pool(`"192.0.2.216"`)
-	w.await("its Gateway is served on", func() bool { return condition(w.readGateway("gw2"), programmed) == "True Programmed" })
+	w.await("its Gateway is served on", func() bool { return condition(w.readGateway("gw2"), status.Programmed) == "True Programmed" })
 	w.Kube(t, "delete", "gateway", "-n", w.ns, "gw2")
 	w.await("the class goes with it", func() bool { return w.readClass() == nil })
 	w.makeClass(w.class, "example.com/other")
@@ -79,7 +82,7 @@ func TestUsedClassesStay(t *testing.T) {
 	w.makeClass(ours, Name)
 	t.Cleanup(func() { w.endClass(ours) })
 	w.gatewayOf("gw4", "", ours)
-	w.await("a class of ours", func() bool { return condition(w.readGateway("gw4"), programmed) == "True Programmed" })
+	w.await("a class of ours", func() bool { return condition(w.readGateway("gw4"), status.Programmed) == "True Programmed" })
 	if has(finalizer) {
 		t.Error("another controller's class has our finalizer")
 	}
@@ -95,7 +98,7 @@ func TestAClassThatGoes(t *testing.T) {
 	w.gateway("gw", "allowedListeners: {namespaces: {from: Same}}")
 	w.Apply(t, fmt.Sprintf("apiVersion: gateway.networking.k8s.io/v1\nkind: ListenerSet\nmetadata: {name: more, namespace: %s}\nspec: {parentRef: {name: gw}, listeners: [{name: a, port: 81, protocol: HTTP}]}\n", w.ns))
 	serves := func() bool {
-		return condition(w.readGateway("gw"), programmed) == "True Programmed" && describe(w.readSet("more").Status.Conditions) == "True Programmed"
+		return condition(w.readGateway("gw"), status.Programmed) == "True Programmed" && describe(w.readSet("more").Status.Conditions) == "True Programmed"
 	}
 	w.await("served", serves)
 	uid, slice := w.service("gw-"+w.class).UID, "/apis/discovery.k8s.io/v1/namespaces/"+w.ns+"/endpointslices/gw-"+w.class+"-ipv4-0"
@@ -106,7 +109,7 @@ func TestAClassThatGoes(t *testing.T) {
 	}
 	stays := func() bool {
 		g, s := w.readGateway("gw"), w.readSet("more")
-		if g == nil || s == nil || condition(g, programmed) != "Unknown Pending" || condition(g, "Accepted") != "Unknown Pending" || describe(s.Status.Conditions) != "Unknown Pending" {
+		if g == nil || s == nil || condition(g, status.Programmed) != "Unknown Pending" || condition(g, "Accepted") != "Unknown Pending" || describe(s.Status.Conditions) != "Unknown Pending" {
 			return false
 		}
 		return len(g.Status.Listeners) == 0 && len(s.Status.Listeners) == 0 && addressList(g) == "192.0.2.220" && w.readPool().Status.Assigned == 1
@@ -152,11 +155,11 @@ func TestAnotherControllersStatusStays(t *testing.T) {
 	t.Cleanup(func() { w.endClass(other) })
 	w.run()
 	w.gateway("gw", "")
-	w.await("served", func() bool { return condition(w.readGateway("gw"), programmed) == "True Programmed" })
+	w.await("served", func() bool { return condition(w.readGateway("gw"), status.Programmed) == "True Programmed" })
 	w.gatewayOf("gw", "", other)
 	w.await("what was said is taken back", func() bool {
 		g := w.readGateway("gw")
-		return condition(g, programmed) == "Unknown Pending" && addressList(g) == "" && w.service("gw-"+w.class) == nil
+		return condition(g, status.Programmed) == "Unknown Pending" && addressList(g) == "" && w.service("gw-"+w.class) == nil
 	})
 	theirs := `{"status":{"addresses":[{"value":"198.51.100.1"}],"conditions":[{"type":"Programmed","status":"True","reason":"Programmed","message":"theirs","observedGeneration":%d,"lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`
 	w.Kube(t, "patch", "gateway", "-n", w.ns, "gw", "--subresource=status", "--type=merge", "-p", fmt.Sprintf(theirs, w.readGateway("gw").Generation))
@@ -164,10 +167,10 @@ func TestAnotherControllersStatusStays(t *testing.T) {
 	w.makeClass("slt-"+other, "example.com/other") // another event for all Gateways
 	t.Cleanup(func() { w.endClass("slt-" + other) })
 	w.gateway("next", "")
-	w.await("the next one is served", func() bool { return condition(w.readGateway("next"), programmed) == "True Programmed" })
+	w.await("the next one is served", func() bool { return condition(w.readGateway("next"), status.Programmed) == "True Programmed" })
 	if g := w.readGateway("gw"); message(g) != "theirs" || addressList(g) != "198.51.100.1" {
 		t.Errorf("the other controller's status became %+v", g.Status)
 	}
 	w.gatewayOf("gw", "", w.class)
-	w.await("served again", func() bool { return condition(w.readGateway("gw"), programmed) == "True Programmed" })
+	w.await("served again", func() bool { return condition(w.readGateway("gw"), status.Programmed) == "True Programmed" })
 }

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"sluice.io/sluice/controller/object"
 	"sluice.io/sluice/source/kube"
 )
 
@@ -33,7 +34,7 @@ spec:
 	}
 	w.await("the copy", func() bool { return len(list()) == 1 })
 	got := list()[0]
-	if got.Annotations[kube.CopiedFrom] != "Secret/"+w.ns+"/used" || got.Type != corev1.SecretTypeOpaque || len(got.Data) != 2 || got.Labels[managedBy] != manager {
+	if got.Annotations[kube.CopiedFrom] != "Secret/"+w.ns+"/used" || got.Type != corev1.SecretTypeOpaque || len(got.Data) != 2 || got.Labels[object.ManagedBy] != object.Manager {
 		t.Errorf("copy %v of type %s with %d entries", got.Annotations, got.Type, len(got.Data))
 	}
 	other, otherKey := certificate(t, "b.example.com")

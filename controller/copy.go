@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"sluice.io/sluice/controller/object"
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/source"
 	"sluice.io/sluice/source/kube"
@@ -21,7 +22,7 @@ const authorities = "ca.crt"
 // a bundle of authorities brings no private key along, even if it is in the same Secret.
 type copies struct {
 	in      string // namespace
-	objects *objects
+	objects *object.Objects
 	changed map[model.ObjectRef]bool // originals
 	// unread tells of an original that it is there and cannot be read now.
 	unread func(original model.ObjectRef) bool
@@ -45,14 +46,14 @@ func (c *copies) see(ref model.ObjectRef, obj *source.Object) {
 	was := c.there[ref]
 	if obj == nil || kube.Original(obj) == (model.ObjectRef{}) {
 		delete(c.there, ref)
-		c.objects.see(ref, nil)
+		c.objects.See(ref, nil)
 		if was != (model.ObjectRef{}) {
 			c.due(was)
 		}
 		return
 	}
 	c.there[ref] = kube.Original(obj)
-	c.objects.see(ref, &state{digest: obj.GetAnnotations()[applied], version: obj.GetResourceVersion()})
+	c.objects.See(ref, &object.State{Digest: obj.GetAnnotations()[object.Applied], Version: obj.GetResourceVersion()})
 	c.due(c.there[ref])
 }
 
@@ -63,13 +64,13 @@ func (c *copies) settle(m *model.Mesh) {
 		want := c.of(ref, original, m.KeyPairs[original], m.Bundles[original])
 		switch {
 		case want != nil:
-			c.objects.set(ref, want)
+			c.objects.Set(ref, want)
 		case c.unread(original):
 			// It may well be in use: agents keep what they have, as it is.
-			c.objects.set(ref, &object{resource: resources[ref.Kind]})
+			c.objects.Set(ref, &object.Object{Resource: resources[ref.Kind]})
 			continue
 		default:
-			c.objects.remove(ref)
+			c.objects.Remove(ref)
 		}
 		delete(c.changed, original)
 	}
@@ -83,7 +84,7 @@ func (c *copies) name(original model.ObjectRef) model.ObjectRef {
 
 // of makes a copy of what is used; nil when nothing is. All are of one type, as that
 // can never change, and what is used may.
-func (c *copies) of(ref, original model.ObjectRef, pair *model.KeyPair, bundle *model.Bundle) *object {
+func (c *copies) of(ref, original model.ObjectRef, pair *model.KeyPair, bundle *model.Bundle) *object.Object {
 	data := map[string][]byte{}
 	if pair != nil {
 		data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey] = pair.Certificates, pair.PrivateKey
@@ -95,7 +96,7 @@ func (c *copies) of(ref, original model.ObjectRef, pair *model.KeyPair, bundle *
 		return nil
 	}
 	meta := map[string]any{
-		"namespace": ref.Namespace, "name": ref.Name, "labels": map[string]any{managedBy: manager},
+		"namespace": ref.Namespace, "name": ref.Name, "labels": map[string]any{object.ManagedBy: object.Manager},
 		"annotations": map[string]any{kube.CopiedFrom: kube.CopyName(original)},
 	}
 	encoded := map[string]any{}
@@ -103,10 +104,12 @@ func (c *copies) of(ref, original model.ObjectRef, pair *model.KeyPair, bundle *
 		for k, v := range data {
 			encoded[k] = string(v)
 		}
-		return newObject(resources[ref.Kind], kindConfigMap, meta, map[string]any{"data": encoded})
+		return object.New(resources[ref.Kind], kindConfigMap, meta, map[string]any{"data": encoded})
 	}
 	for k, v := range data {
 		encoded[k] = base64.StdEncoding.EncodeToString(v)
 	}
-	return newObject(resources[ref.Kind], kindSecret, meta, map[string]any{"type": string(corev1.SecretTypeOpaque), "data": encoded})
+	secret := object.New(resources[ref.Kind], kindSecret, meta, map[string]any{"type": string(corev1.SecretTypeOpaque), "data": encoded})
+	secret.Renew = true // an earlier one may be of another type, which can't change
+	return secret
 }

@@ -27,11 +27,12 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
 
+	"sluice.io/sluice/controller/status"
 	"sluice.io/sluice/observe/health"
 )
 
 // Name is how Sluice calls itself in GatewayClasses and in statuses.
-const Name = "sluice.io/gateway-controller"
+const Name = status.Controller
 
 // writeTimeout bounds a write, so that no worker stands still.
 const writeTimeout = 30 * time.Second
@@ -102,8 +103,8 @@ func (c *Controller) lead(ctx context.Context) error {
 	defer c.term.Store(nil)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return t.source.Run(ctx, t.change) })
-	group.Go(func() error { return t.statuses.run(ctx) })
-	group.Go(func() error { return t.objects.run(ctx) })
+	group.Go(func() error { return t.statuses.Run(ctx) })
+	group.Go(func() error { return t.objects.Run(ctx) })
 	return group.Wait()
 }
 

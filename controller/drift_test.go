@@ -1,56 +1,16 @@
 package controller
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
-	"sluice.io/sluice/model"
+	"sluice.io/sluice/controller/status"
 )
-
-func parsed(t *testing.T, text string) map[string]any {
-	t.Helper()
-	var m map[string]any
-	if err := json.Unmarshal([]byte(text), &m); err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-	return m
-}
-
-func TestWhatOthersChangedIsSeen(t *testing.T) {
-	const service = `{"metadata":{"labels":{"a":"b"},"annotations":{"c":"d"}},"spec":{"type":"LoadBalancer","selector":{},"ports":[{"port":80,"protocol":"TCP","targetPort":1}]}}`
-	const slice = `{"metadata":{"labels":{"a":"b"}},"addressType":"IPv4","endpoints":[{"addresses":["10.0.0.1"],"conditions":{"ready":true}}],"ports":[{"port":1}]}`
-	for name, c := range map[string]struct {
-		kind, want, have string
-		drift            bool
-	}{
-		"as it was":         {kindService, service, strings.Replace(service, `"selector":{},`, "", 1), false},
-		"what others added": {kindService, service, `{"metadata":{"labels":{"a":"b","x":"y"},"annotations":{"c":"d","x":"y"},"finalizers":["f"]},"spec":{"clusterIP":"10.96.0.1","type":"LoadBalancer","ports":[{"port":81,"protocol":"TCP","targetPort":2},{"nodePort":30000,"port":80,"protocol":"TCP","targetPort":1}]},"status":{}}`, false},
-		"a label":           {kindService, service, strings.Replace(service, `"b"`, `"x"`, 1), true},
-		"no annotation":     {kindService, service, strings.Replace(service, `"annotations":{"c":"d"}`, `"annotations":{}`, 1), true},
-		"a type":            {kindService, service, strings.Replace(service, "LoadBalancer", "NodePort", 1), true},
-		"a selector":        {kindService, service, strings.Replace(service, `"selector":{}`, `"selector":{"app":"x"}`, 1), true},
-		"a target":          {kindService, service, strings.Replace(service, `"targetPort":1`, `"targetPort":2`, 1), true},
-		"a protocol":        {kindService, service, strings.Replace(service, "TCP", "UDP", 1), true},
-		"no port":           {kindService, service, strings.Replace(service, `{"port":80,"protocol":"TCP","targetPort":1}`, "", 1), true},
-		"a slice as it was": {kindEndpointSlice, slice, slice, false},
-		"an endpoint more":  {kindEndpointSlice, slice, strings.Replace(slice, `"endpoints":[`, `"endpoints":[{"addresses":["10.6.6.6"]},`, 1), true},
-		"another address":   {kindEndpointSlice, slice, strings.Replace(slice, "10.0.0.1", "10.6.6.6", 1), true},
-		"not ready":         {kindEndpointSlice, slice, strings.Replace(slice, "true", "false", 1), true},
-		"another port":      {kindEndpointSlice, slice, strings.Replace(slice, `"port":1`, `"port":2`, 1), true},
-		"nothing":           {kindEndpointSlice, slice, `{}`, true},
-	} {
-		if got := drifted(model.ObjectRef{Kind: c.kind}, parsed(t, c.have), parsed(t, c.want)); got != c.drift {
-			t.Errorf("%s: drifted is %v", name, got)
-		}
-	}
-}
 
 // TestDriftIsRepaired breaks what the controller made in the cluster, in every way
 // that leaves its annotation alone.
@@ -74,7 +34,7 @@ func TestDriftIsRepaired(t *testing.T) {
 			svc.Spec.LoadBalancerClass != nil &&
 			len(s.Endpoints) == 1 && s.Endpoints[0].Addresses[0] == "10.9.0.1" && *s.Endpoints[0].Conditions.Ready && len(s.Ports) == 1 &&
 			*s.Ports[0].Port == svc.Spec.Ports[at].TargetPort.IntVal && s.Labels[discoveryv1.LabelServiceName] == name && s.Labels[discoveryv1.LabelManagedBy] == sliceManager &&
-			condition(w.readGateway("gw"), programmed) == "True Programmed"
+			condition(w.readGateway("gw"), status.Programmed) == "True Programmed"
 	}
 	w.await("all is there", whole)
 	for _, c := range []struct{ what, kind, patch string }{

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -26,7 +27,7 @@ func TestALeaderThatStandsStill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { tm.statuses.queue.waiting.ShutDown(); tm.objects.queue.waiting.ShutDown() })
+	t.Cleanup(func() { ended(tm.statuses.Run); ended(tm.objects.Run) })
 	c.term.Store(tm)
 	synctest.Test(t, func(t *testing.T) {
 		tm.pulse.Beat()
@@ -42,4 +43,11 @@ func TestALeaderThatStandsStill(t *testing.T) {
 			t.Errorf("one that stands still: %v", err)
 		}
 	})
+}
+
+// ended ends a queue that nobody ran.
+func ended(run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = run(ctx) // it has no other end
 }

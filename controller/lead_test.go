@@ -53,7 +53,7 @@ func TestDocumentedRightsSuffice(t *testing.T) {
 	o := w.options(w.As(t, w.ns, rights), "one")
 	o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	r := w.start(o)
-	w.await("programmed", func() bool { return condition(w.readGateway("gw"), "Programmed") == "True Programmed" })
+	w.await("status.Programmed", func() bool { return condition(w.readGateway("gw"), "Programmed") == "True Programmed" })
 	w.await("the route's status", func() bool { mine, _ := ours(w.route("cart")); return mine == 1 })
 	w.await("the copy", func() bool {
 		return len(read[corev1.SecretList](w, "/api/v1/namespaces/"+w.copies+"/secrets").Items) == 1

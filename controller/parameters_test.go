@@ -96,9 +96,9 @@ func TestServicesByParameters(t *testing.T) {
 	show := func(live *corev1.Service) (map[string]any, map[string]any, []gatewayv1.GatewayStatusAddress) {
 		f := &front{service: model.ObjectRef{Kind: kindService, Namespace: "shop", Name: "web"}}
 		o := tm.reachable(gw("web"), g, p, f, ports, live)
-		meta, _ := o.body["metadata"].(map[string]any)
+		meta, _ := o.Body["metadata"].(map[string]any)
 		annotations, _ := meta["annotations"].(map[string]any)
-		spec, _ := o.body["spec"].(map[string]any)
+		spec, _ := o.Body["spec"].(map[string]any)
 		return spec, annotations, f.addresses
 	}
 	spec, annotations, _ := show(live)
@@ -136,8 +136,8 @@ func TestAddressesAreAskedFor(t *testing.T) {
 			g.Spec.Addresses = append(g.Spec.Addresses, gatewayv1.GatewaySpecAddress{Value: a.String()})
 		}
 		o := tm.reachable(gw("web"), g, nil, f, []servicePort{{model.PortKey{Gateway: gw("web"), Port: 80, Protocol: model.TCP}, 20001}}, nil)
-		meta, _ := o.body["metadata"].(map[string]any)
-		spec, _ := o.body["spec"].(map[string]any)
+		meta, _ := o.Body["metadata"].(map[string]any)
+		spec, _ := o.Body["spec"].(map[string]any)
 		annotations, _ = meta["annotations"].(map[string]any)
 		return spec["loadBalancerIP"], annotations
 	}

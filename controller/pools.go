@@ -5,7 +5,9 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"sluice.io/sluice/controller/object"
 	"sluice.io/sluice/controller/pool"
+	"sluice.io/sluice/controller/status"
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
 )
@@ -13,11 +15,11 @@ import (
 func (t *term) takePool(ref model.ObjectRef, obj *v1alpha1.AddressPool) {
 	t.all = t.pools.Change(ref.Name, obj) || t.all
 	if obj == nil {
-		t.objects.leave(ref)
-		t.objects.see(ref, nil)
+		t.objects.Leave(ref)
+		t.objects.See(ref, nil)
 		return
 	}
-	t.objects.see(ref, &state{status: string(poolStatus(obj.Status))})
+	t.objects.See(ref, &object.State{Status: string(poolStatus(obj.Status))})
 }
 
 // reportPools has the statuses of pools written.
@@ -25,7 +27,7 @@ func (t *term) reportPools() {
 	now := metav1.Now()
 	for _, s := range t.pools.States() {
 		ref := model.ObjectRef{Kind: kindAddressPool, Name: s.Pool.Name}
-		t.objects.set(ref, &object{resource: resources[kindAddressPool], status: poolStatus(t.statusOfPool(s, now))})
+		t.objects.Set(ref, &object.Object{Resource: resources[kindAddressPool], Status: poolStatus(t.statusOfPool(s, now))})
 		t.c.metrics.pool.WithLabelValues(s.Pool.Name).Set(float64(len(s.Assigned)))
 	}
 }
@@ -40,7 +42,7 @@ func (t *term) statusOfPool(s pool.State, now metav1.Time) v1alpha1.AddressPoolS
 			Gateway: v1alpha1.GatewayReference{Namespace: a.Gateway.Namespace, Name: a.Gateway.Name},
 		})
 	}
-	st.Conditions = conditions(s.Conditions, s.Pool.Status.Conditions, s.Pool.Generation, now)
+	st.Conditions = status.Conditions(s.Conditions, s.Pool.Status.Conditions, s.Pool.Generation, now)
 	return st
 }
 

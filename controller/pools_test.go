@@ -1,14 +1,16 @@
 package controller
 
 import (
+	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
+	"sluice.io/sluice/controller/object"
+	"sluice.io/sluice/controller/queue"
 	"sluice.io/sluice/model"
 )
 
@@ -16,8 +18,8 @@ import (
 // no Gateway again.
 func TestAStatusOfAPoolIsNoChange(t *testing.T) {
 	tm := bareTerm()
-	tm.objects = newObjects(&Controller{log: slog.New(slog.DiscardHandler), metrics: newMetrics()}, func(model.ObjectRef, string) {})
-	defer tm.objects.queue.waiting.ShutDown()
+	tm.objects = object.NewObjects(object.Config{Urgent: urgent})
+	defer func() { _ = tm.objects.Run(done()) }() // it ends what waits
 	ref := model.ObjectRef{Kind: kindAddressPool, Name: "a"}
 	obj := poolObject("a", 0, "192.0.2.1")
 	if tm.takePool(ref, obj); !tm.all {
@@ -34,6 +36,13 @@ func TestAStatusOfAPoolIsNoChange(t *testing.T) {
 	if tm.takePool(ref, written); !tm.all {
 		t.Error("another address is not noticed")
 	}
+}
+
+// done is a context that is.
+func done() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
 }
 
 // TestAPoolAfterTheGateway: a Gateway that waits for an address gets one of a pool
@@ -118,7 +127,7 @@ func TestAPoolsStatusIsPaced(t *testing.T) {
 	}
 	w.Apply(t, all.String())
 	w.await("all are assigned", func() bool { return w.readPool().Status.Assigned == count })
-	most := maxBurst + 1 + int(time.Since(began)/pace)
+	most := queue.MaxBurst + 1 + int(time.Since(began)/queue.Pace)
 	if n := r.metric(t, `sluice_controller_writes_total{kind="AddressPool",result="ok"}`) - before; n > most {
 		t.Errorf("the pool's status was written %d times, %d at most in that time", n, most)
 	}

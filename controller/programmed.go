@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"sluice.io/sluice/controller/status"
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
 )
@@ -79,16 +80,11 @@ func (l *lack) of(gw model.GatewayKey, s *model.ListenerStatus) string {
 	return l.ports[k]
 }
 
-// The condition that all of these have, and its reasons.
-const (
-	programmed          = string(gatewayv1.GatewayConditionProgrammed)
-	pending             = string(gatewayv1.GatewayReasonPending)
-	addressNotAssigned  = string(gatewayv1.GatewayReasonAddressNotAssigned)
-	parentNotProgrammed = "ParentNotProgrammed" // it has no name in the API
-)
+// parentNotProgrammed is a reason of a ListenerSet's, which has no name in the API.
+const parentNotProgrammed = "ParentNotProgrammed"
 
 // amend says of a Gateway and its ListenerSets, as resolve judged them, what is
-// not programmed for what they lack. What it is given is shared, and stays.
+// not status.Programmed for what they lack. What it is given is shared, and stays.
 func (l *lack) amend(gw *model.Status, sets []*model.Status) (*model.Status, []*model.Status) {
 	out := make([]*model.Status, 0, 1+len(sets))
 	var served bool
@@ -101,23 +97,23 @@ func (l *lack) amend(gw *model.Status, sets []*model.Status) (*model.Status, []*
 		}
 	}
 	gw, sets = out[0], out[1:]
-	parent := conditionOf(gw, programmed)
+	parent := gw.Condition(status.Programmed)
 	switch {
 	case parent == nil:
 		return gw, sets
 	case parent.Status && !served:
-		*parent = withheld(pending, or(l.all, "no listener is served: "+why))
-	case parent.Reason == addressNotAssigned:
+		*parent = withheld(status.Pending, or(l.all, "no listener is served: "+why))
+	case parent.Reason == status.AddressNotAssigned:
 		parent.Message += after(l.address) + after(l.all)
 	}
 	for _, set := range sets {
-		c := conditionOf(set, programmed)
+		c := set.Condition(status.Programmed)
 		switch {
 		case c == nil || !c.Status:
 		case !parent.Status:
 			*c = withheld(parentNotProgrammed, fmt.Sprintf("Gateway %s: %s", gw.Gateway, parent.Message))
 		case !slices.ContainsFunc(set.Listeners, isServed):
-			*c = withheld(pending, "no listener is served: see their conditions")
+			*c = withheld(status.Pending, "no listener is served: see their conditions")
 		}
 	}
 	return gw, sets
@@ -134,13 +130,13 @@ func (l *lack) amendListeners(st *model.Status) (out *model.Status, served bool,
 	for i := range now.Listeners {
 		s := &now.Listeners[i]
 		s.Conditions = slices.Clone(s.Conditions)
-		at := slices.IndexFunc(s.Conditions, func(c model.Condition) bool { return c.Type == programmed })
+		at := slices.IndexFunc(s.Conditions, func(c model.Condition) bool { return c.Type == status.Programmed })
 		if at < 0 {
 			continue
 		}
 		c := &s.Conditions[at]
 		if w := l.of(st.Gateway, s); c.Status && w != "" {
-			*c, why = withheld(pending, w), or(why, w)
+			*c, why = withheld(status.Pending, w), or(why, w)
 		}
 		served = served || c.Status
 	}
@@ -148,25 +144,12 @@ func (l *lack) amendListeners(st *model.Status) (out *model.Status, served bool,
 }
 
 func isServed(s model.ListenerStatus) bool {
-	return slices.ContainsFunc(s.Conditions, func(c model.Condition) bool { return c.Type == programmed && c.Status })
+	return slices.ContainsFunc(s.Conditions, func(c model.Condition) bool { return c.Type == status.Programmed && c.Status })
 }
 
 // withheld is a condition Programmed that does not hold.
 func withheld(reason, message string) model.Condition {
-	return model.Condition{Type: programmed, Reason: reason, Message: message}
-}
-
-// conditionOf is the condition of a type in a status of one's own; nil when there is none.
-func conditionOf(st *model.Status, kind string) *model.Condition {
-	if st == nil {
-		return nil
-	}
-	for i := range st.Conditions {
-		if st.Conditions[i].Type == kind {
-			return &st.Conditions[i]
-		}
-	}
-	return nil
+	return model.Condition{Type: status.Programmed, Reason: reason, Message: message}
 }
 
 // or is the first text that says something.
@@ -210,21 +193,21 @@ func (t *term) judgeGateway(k model.GatewayKey) {
 	}
 	st, said := f.lack.amend(t.said[ref], said)
 	if g := t.gateways[k]; g != nil {
-		t.say(ref, wish{status: st, generation: g.Generation, addresses: f.addresses}, parting)
+		t.say(ref, status.Wish{Status: st, Generation: g.Generation, Addresses: f.addresses}, parting)
 	}
 	for i, set := range refs {
-		t.say(set, wish{status: said[i], generation: t.listenerSets[set].Generation}, parting)
+		t.say(set, status.Wish{Status: said[i], Generation: t.listenerSets[set].Generation}, parting)
 	}
 }
 
 // say has a status written. Where there is nothing to say any more, what was said
 // is taken back.
-func (t *term) say(ref model.ObjectRef, w wish, parting *farewell) {
-	if w.status == nil {
-		w.farewell = &farewell{why: "it is no longer Sluice's to serve"}
+func (t *term) say(ref model.ObjectRef, w status.Wish, parting *status.Farewell) {
+	if w.Status == nil {
+		w.Farewell = &status.Farewell{Why: "it is no longer Sluice's to serve"}
 		if parting != nil {
-			*w.farewell = *parting
+			*w.Farewell = *parting
 		}
 	}
-	t.statuses.want(ref, func(now *wish) { *now = w })
+	t.statuses.Want(ref, func(now *status.Wish) { *now = w })
 }

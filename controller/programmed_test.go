@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"sluice.io/sluice/controller/status"
 	"sluice.io/sluice/model"
 )
 
@@ -15,10 +16,10 @@ import (
 // negative port's is not accepted.
 func resolved(gateway string, ports ...int) *model.Status {
 	st := &model.Status{Gateway: gw(gateway), Conditions: []model.Condition{
-		{Type: "Accepted", Status: true, Reason: "Accepted"}, {Type: programmed, Status: true, Reason: "Programmed", Message: "listeners are served"},
+		{Type: "Accepted", Status: true, Reason: "Accepted"}, {Type: status.Programmed, Status: true, Reason: "Programmed", Message: "listeners are served"},
 	}}
 	for i, p := range ports {
-		c := model.Condition{Type: programmed, Status: p > 0, Reason: "Programmed"}
+		c := model.Condition{Type: status.Programmed, Status: p > 0, Reason: "Programmed"}
 		if p < 0 {
 			c.Reason, c.Message, p = "Invalid", "it is not accepted", -p
 		}
@@ -30,7 +31,7 @@ func resolved(gateway string, ports ...int) *model.Status {
 // shown is Programmed of a status and of each of its listeners.
 func shown(st *model.Status) string {
 	say := func(c *model.Condition) string { return fmt.Sprintf("%v %s %s", c.Status, c.Reason, c.Message) }
-	all := []string{say(conditionOf(st, programmed))}
+	all := []string{say(st.Condition(status.Programmed))}
 	for i := range st.Listeners {
 		all = append(all, say(&st.Listeners[i].Conditions[0]))
 	}
@@ -89,24 +90,13 @@ func TestWhatLacksIsNotProgrammed(t *testing.T) {
 func TestWhatIsWrongAlreadyStaysSo(t *testing.T) {
 	st := resolved("web", 80)
 	st.Conditions[1] = withheld("AddressNotUsable", "192.0.2.1 is another's")
-	if got, _ := (&lack{all: "no node", address: "none is free"}).amend(st, nil); conditionOf(got, programmed).Message != "192.0.2.1 is another's" {
-		t.Errorf("Programmed is %+v", conditionOf(got, programmed))
+	if got, _ := (&lack{all: "no node", address: "none is free"}).amend(st, nil); got.Condition(status.Programmed).Message != "192.0.2.1 is another's" {
+		t.Errorf("Programmed is %+v", got.Condition(status.Programmed))
 	}
-	st.Conditions[1] = withheld(addressNotAssigned, "no address is assigned yet")
+	st.Conditions[1] = withheld(status.AddressNotAssigned, "no address is assigned yet")
 	got, _ := (&lack{address: "none is free"}).amend(st, nil)
-	if c := conditionOf(got, programmed); c.Message != "no address is assigned yet; none is free" || c.Reason != addressNotAssigned {
+	if c := got.Condition(status.Programmed); c.Message != "no address is assigned yet; none is free" || c.Reason != status.AddressNotAssigned {
 		t.Errorf("Programmed is %+v", c)
-	}
-	w := wish{status: got}
-	if c := conditionOf(w.troubled("exceeded quota").status, programmed); !strings.HasSuffix(c.Message, "; exceeded quota") {
-		t.Errorf("in trouble, Programmed is %+v", c)
-	}
-	if c := conditionOf(got, programmed); strings.Contains(c.Message, "quota") {
-		t.Error("a wish was changed by trouble")
-	}
-	w.status = resolved("web", 80)
-	if c := conditionOf(w.troubled("exceeded quota").status, programmed); !c.Status || strings.Contains(c.Message, "quota") {
-		t.Errorf("trouble changes what is programmed: %+v", c)
 	}
 	if got, sets := (&lack{all: "x"}).amend(nil, []*model.Status{nil}); got != nil || len(sets) != 1 || sets[0] != nil {
 		t.Errorf("of nothing becomes %v, %v", got, sets)
@@ -132,7 +122,7 @@ func TestExhaustedPorts(t *testing.T) {
 
 func message(g *gatewayv1.Gateway) string {
 	for _, c := range g.Status.Conditions {
-		if c.Type == programmed && c.ObservedGeneration == g.Generation {
+		if c.Type == status.Programmed && c.ObservedGeneration == g.Generation {
 			return c.Message
 		}
 	}
@@ -143,7 +133,7 @@ func (w *world) readSet(name string) *gatewayv1.ListenerSet {
 	return read[gatewayv1.ListenerSet](w, "/apis/gateway.networking.k8s.io/v1/namespaces/"+w.ns+"/listenersets/"+name)
 }
 
-// TestNotProgrammedWithoutADataPlane: nothing is programmed while no Envoy is
+// TestNotProgrammedWithoutADataPlane: nothing is status.Programmed while no Envoy is
 // ready, and it is so again when the last one goes.
 func TestNotProgrammedWithoutADataPlane(t *testing.T) {
 	w := newWorld(t)
@@ -154,19 +144,19 @@ func TestNotProgrammedWithoutADataPlane(t *testing.T) {
 	all := func(want, set string) func() bool {
 		return func() bool {
 			g, s := w.readGateway("gw"), w.readSet("more")
-			if condition(g, programmed) != want || len(g.Status.Listeners) != 1 || len(s.Status.Listeners) != 1 {
+			if condition(g, status.Programmed) != want || len(g.Status.Listeners) != 1 || len(s.Status.Listeners) != 1 {
 				return false
 			}
 			return describe(g.Status.Listeners[0].Conditions) == want && describe(s.Status.Conditions) == set && describe(s.Status.Listeners[0].Conditions) == want
 		}
 	}
 	idle := all("False Pending", "False ParentNotProgrammed")
-	w.await("not programmed without an Envoy", idle)
+	w.await("not status.Programmed without an Envoy", idle)
 	if g := w.readGateway("gw"); message(g) != "no node's Envoy is ready" || addressList(g) != "192.0.2.160" {
 		t.Errorf("Programmed says %q, at %s", message(g), addressList(g))
 	}
 	w.node("ghost1", "10.9.0.1")
-	w.await("programmed with one", all("True Programmed", "True Programmed"))
+	w.await("status.Programmed with one", all("True Programmed", "True Programmed"))
 	w.ready("ghost1", "10.9.0.1", false)
 	w.await("and no more when it is not ready", idle)
 	w.node("ghost2", "10.9.0.2")
@@ -178,7 +168,7 @@ func TestNotProgrammedWithoutADataPlane(t *testing.T) {
 // describe shows Programmed among conditions.
 func describe(conditions []metav1.Condition) string {
 	for _, c := range conditions {
-		if c.Type == programmed {
+		if c.Type == status.Programmed {
 			return string(c.Status) + " " + c.Reason
 		}
 	}

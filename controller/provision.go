@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"sluice.io/sluice/controller/object"
 	"sluice.io/sluice/model"
 )
 
@@ -74,7 +76,7 @@ func (t *term) provisionGateway(k model.GatewayKey) {
 	t.rename(k, was, now)
 	t.provide(k, g, was, now)
 	t.fronts[k] = now
-	if was == nil || !equal(*was, *now) {
+	if was == nil || !reflect.DeepEqual(*was, *now) {
 		t.due[k] = true
 	}
 	if why := now.lack.log; why != "" && (was == nil || was.lack.log != why) {
@@ -101,7 +103,7 @@ func (t *term) rename(k model.GatewayKey, was, now *front) {
 // nameTaken says who has the name that a Gateway's Service needs; empty when the
 // Gateway has it. Of several Gateways the oldest has it, then the first by name.
 func (t *term) nameTaken(k model.GatewayKey, service model.ObjectRef) string {
-	if live := t.services[service]; live != nil && live.Labels[managedBy] != manager {
+	if live := t.services[service]; live != nil && live.Labels[object.ManagedBy] != object.Manager {
 		return fmt.Sprintf("%s is not Sluice's, and has the name that this Gateway's Service needs: remove or rename one of the two", service)
 	}
 	first := k
@@ -141,7 +143,7 @@ func (t *term) provide(k model.GatewayKey, g *gatewayv1.Gateway, was, f *front) 
 		return // a Service must have one; what there is stays
 	}
 	want := t.reachable(k, g, params, f, ports, live)
-	want.of = gatewayRef(k)
+	want.Of = gatewayRef(k)
 	objects := t.provisionSlices(g, params, f.service.Name, ports)
 	objects[f.service] = want
 	t.settle(k, objects)
@@ -151,13 +153,13 @@ func (t *term) provide(k model.GatewayKey, g *gatewayv1.Gateway, was, f *front) 
 
 // settle has a Gateway's objects made, and removes all others: those that were
 // made for it before, by this leader or an earlier one.
-func (t *term) settle(k model.GatewayKey, want map[model.ObjectRef]*object) {
+func (t *term) settle(k model.GatewayKey, want map[model.ObjectRef]*object.Object) {
 	gone := func(ref model.ObjectRef) {
 		if by, ok := t.maker[ref]; want[ref] != nil || ok && by != k {
 			return // whatever its labels say now
 		}
 		delete(t.maker, ref)
-		t.objects.remove(ref)
+		t.objects.Remove(ref)
 	}
 	for ref := range t.made[k] {
 		gone(ref)
@@ -172,10 +174,10 @@ func (t *term) settle(k model.GatewayKey, want map[model.ObjectRef]*object) {
 	for ref, o := range want {
 		t.made.add(k, ref)
 		t.maker[ref] = k
-		t.objects.set(ref, o)
+		t.objects.Set(ref, o)
 		for stray := range t.straysOf[ref] { // of a selector that it must not have
-			t.objects.see(stray, &state{})
-			t.objects.remove(stray)
+			t.objects.See(stray, &object.State{})
+			t.objects.Remove(stray)
 		}
 	}
 }

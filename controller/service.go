@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"sluice.io/sluice/controller/object"
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
 )
@@ -23,21 +24,21 @@ const poolClass = "sluice.io/address-pool"
 func (t *term) takeService(ref model.ObjectRef, svc *corev1.Service) {
 	was := t.services[ref]
 	keep(t.services, ref, svc)
-	if was != nil && was.Labels[managedBy] == manager {
+	if was != nil && was.Labels[object.ManagedBy] == object.Manager {
 		t.dirty[gatewayOf(was)] = true
 		t.servicesOf.remove(gatewayOf(was), ref)
 	}
-	if svc != nil && svc.Labels[managedBy] == manager {
+	if svc != nil && svc.Labels[object.ManagedBy] == object.Manager {
 		t.dirty[gatewayOf(svc)] = true
 		t.servicesOf.add(gatewayOf(svc), ref)
 	}
 	maps.Copy(t.dirty, t.namesakes[ref])
 	t.learnTargets(was, svc)
 	switch {
-	case svc != nil && svc.Labels[managedBy] == manager:
-		t.objects.see(ref, &state{digest: svc.Annotations[applied], status: string(statusOf(svc)), content: contentOf(svc)})
-	case was != nil && was.Labels[managedBy] == manager:
-		t.objects.see(ref, nil)
+	case svc != nil && svc.Labels[object.ManagedBy] == object.Manager:
+		t.objects.See(ref, &object.State{Digest: svc.Annotations[object.Applied], Status: string(statusOf(svc)), Content: object.ContentOf(svc)})
+	case was != nil && was.Labels[object.ManagedBy] == object.Manager:
+		t.objects.See(ref, nil)
 	}
 }
 
@@ -46,7 +47,7 @@ func gatewayOf(svc *corev1.Service) model.GatewayKey {
 }
 
 // reachable makes a Gateway's Service, and notes its addresses, or why it has none.
-func (t *term) reachable(k model.GatewayKey, g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters, f *front, ports []servicePort, live *corev1.Service) *object {
+func (t *term) reachable(k model.GatewayKey, g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters, f *front, ports []servicePort, live *corev1.Service) *object.Object {
 	kind := t.kindOf(params, live)
 	asked := askedFor(g)
 	want := t.service(g, params, f.service.Name, ports, live, kind, asked)
@@ -74,7 +75,7 @@ func (t *term) reachable(k model.GatewayKey, g *gatewayv1.Gateway, params *v1alp
 		f.lack.address = fmt.Sprintf("%s waits for the cluster's load balancer; a cluster without one needs an AddressPool", f.service)
 	}
 	if live != nil {
-		want.status = serviceStatus(ingress, targetsSaid(g.Name, ports, live))
+		want.Status = serviceStatus(ingress, targetsSaid(g.Name, ports, live))
 	}
 	return want
 }
@@ -157,7 +158,7 @@ func ingressOf(addrs []netip.Addr) []corev1.LoadBalancerIngress {
 }
 
 // service is what a Gateway's Service should be.
-func (t *term) service(g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters, name string, ports []servicePort, live *corev1.Service, kind serviceKind, asked []netip.Addr) *object {
+func (t *term) service(g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters, name string, ports []servicePort, live *corev1.Service, kind serviceKind, asked []netip.Addr) *object.Object {
 	meta := t.infrastructure(g, name)
 	annotate(meta, params)
 	// The client's address stays, and no connection takes another hop: every node
@@ -193,7 +194,7 @@ func (t *term) service(g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters,
 	case kind == balanced:
 		askFor(meta, asked)
 	}
-	return newObject(resources[kindService], "Service", meta, map[string]any{"spec": spec})
+	return object.New(resources[kindService], "Service", meta, map[string]any{"spec": spec})
 }
 
 // addressAnnotations are by which load balancers are asked for several addresses:
@@ -230,7 +231,7 @@ func (t *term) infrastructure(g *gatewayv1.Gateway, name string) map[string]any 
 	}
 	labels[gatewayv1.GatewayNameLabelKey] = g.Name
 	labels[gatewayv1.GatewayClassNameLabelKey] = string(g.Spec.GatewayClassName)
-	labels[managedBy] = manager
+	labels[object.ManagedBy] = object.Manager
 	return map[string]any{
 		"namespace": g.Namespace, "name": name, "labels": labels, "annotations": annotations,
 		"ownerReferences": []any{map[string]any{

@@ -11,6 +11,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/controller/object"
+	"sluice.io/sluice/controller/status"
 )
 
 func TestAGatewayGetsAServiceAndAddresses(t *testing.T) {
@@ -19,7 +22,7 @@ func TestAGatewayGetsAServiceAndAddresses(t *testing.T) {
 	w.pool(`"192.0.2.10-192.0.2.12"`)
 	w.gateway("gw", "infrastructure: {labels: {team: a}, annotations: {note: b}}")
 	w.run()
-	w.await("programmed", func() bool { return condition(w.readGateway("gw"), "Programmed") == "True Programmed" })
+	w.await("status.Programmed", func() bool { return condition(w.readGateway("gw"), "Programmed") == "True Programmed" })
 	if got := addressList(w.readGateway("gw")); got != "192.0.2.10" {
 		t.Errorf("addresses %q", got)
 	}
@@ -125,14 +128,14 @@ func TestAServiceOfOthersIsLeftAlone(t *testing.T) {
 	w.await("the Gateway says that the name is taken", taken)
 	w.gateway("gw2", "")
 	w.await("the next Gateway is served", func() bool { return condition(w.readGateway("gw2"), "Programmed") == "True Programmed" })
-	if svc := w.service("gw-" + w.class); svc.Spec.Ports[0].Port != 7 || svc.Labels[managedBy] != "" {
+	if svc := w.service("gw-" + w.class); svc.Spec.Ports[0].Port != 7 || svc.Labels[object.ManagedBy] != "" {
 		t.Errorf("it is %+v", svc)
 	}
 	w.Kube(t, "delete", "service", "-n", w.ns, "gw-"+w.class)
 	w.await("served when the name is free", func() bool { return condition(w.readGateway("gw"), "Programmed") == "True Programmed" })
-	w.Kube(t, "label", "service", "-n", w.ns, "gw-"+w.class, managedBy+"-")
+	w.Kube(t, "label", "service", "-n", w.ns, "gw-"+w.class, object.ManagedBy+"-")
 	w.await("taken out of our hands, and its address given back", func() bool { return taken() && w.readPool().Status.Assigned == 1 })
-	w.Kube(t, "label", "service", "-n", w.ns, "gw-"+w.class, managedBy+"="+manager)
+	w.Kube(t, "label", "service", "-n", w.ns, "gw-"+w.class, object.ManagedBy+"="+object.Manager)
 	w.await("put back into them", func() bool { return condition(w.readGateway("gw"), "Programmed") == "True Programmed" })
 }
 
@@ -181,12 +184,12 @@ func TestNoLoadBalancerForWhatIsRefused(t *testing.T) {
 	}
 	w.await("refused", is("False UnsupportedAddress"))
 	w.gateway("next", "")
-	w.await("the next is served", func() bool { return condition(w.readGateway("next"), programmed) == "True Programmed" })
+	w.await("the next is served", func() bool { return condition(w.readGateway("next"), status.Programmed) == "True Programmed" })
 	if svc := w.service("gw-" + w.class); svc != nil || w.readPool().Status.Assigned != 1 {
 		t.Errorf("a refused Gateway has a Service %v, or an address", svc)
 	}
 	w.gateway("gw", "")
-	w.await("served", func() bool { return condition(w.readGateway("gw"), programmed) == "True Programmed" })
+	w.await("served", func() bool { return condition(w.readGateway("gw"), status.Programmed) == "True Programmed" })
 	was := w.service("gw-" + w.class)
 	w.gateway("gw", refused)
 	w.await("refused again", is("False UnsupportedAddress"))
@@ -208,7 +211,7 @@ func TestAddressesOfALoadBalancer(t *testing.T) {
 	if svc := w.service("gw-" + w.class); svc.Spec.LoadBalancerClass != nil || svc.Spec.Ports[0].NodePort == 0 {
 		t.Errorf("Service %+v", svc.Spec)
 	}
-	w.await("not programmed without an address", func() bool { return condition(w.readGateway("gw"), "Programmed") == "False AddressNotAssigned" })
+	w.await("not status.Programmed without an address", func() bool { return condition(w.readGateway("gw"), "Programmed") == "False AddressNotAssigned" })
 	w.Kube(t, "patch", "service", "-n", w.ns, "gw-"+w.class, "--subresource=status", "--type=merge", "-p", `{"status":{"loadBalancer":{"ingress":[{"ip":"198.51.100.7"},{"hostname":"lb.example.com"}]}}}`)
 	w.Kube(t, "patch", "service", "-n", w.ns, "gw-"+w.class, "--subresource=status", "--type=json", "-p",
 		`[{"op":"add","path":"/status/conditions/-","value":{"type":"example.com/Theirs","status":"True","reason":"Theirs","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}}]`)
@@ -260,7 +263,7 @@ func TestAssignmentsOutlastTheControllerAndNodes(t *testing.T) {
 	}
 	first := w.run()
 	w.await("all assigned", func() bool { return w.readPool().Status.Assigned == 6 })
-	w.await("all programmed", func() bool {
+	w.await("all status.Programmed", func() bool {
 		return !slices.ContainsFunc(names, func(n string) bool { return condition(w.readGateway(n), "Programmed") != "True Programmed" })
 	})
 	before := w.readPool().Status.Assignments

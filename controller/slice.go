@@ -8,6 +8,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"sluice.io/sluice/controller/object"
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
 )
@@ -45,36 +46,36 @@ func (t *term) takeSlice(ref model.ObjectRef, s *discoveryv1.EndpointSlice) {
 		t.orphans[was] = true
 	}
 	if s == nil || s.Labels[discoveryv1.LabelManagedBy] != sliceManager {
-		t.objects.see(ref, nil)
+		t.objects.See(ref, nil)
 		return
 	}
 	service := model.ObjectRef{Kind: kindService, Namespace: ref.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
 	t.slices[ref] = service
 	t.slicesOf.add(service, ref)
 	t.orphans[service] = true
-	t.objects.see(ref, &state{digest: s.Annotations[applied], content: contentOf(s)})
+	t.objects.See(ref, &object.State{Digest: s.Annotations[object.Applied], Content: object.ContentOf(s)})
 }
 
 // adopt has slices looked at whose Service changed or is not there.
 func (t *term) adopt() {
 	for service := range t.orphans {
-		if svc := t.services[service]; svc != nil && svc.Labels[managedBy] == manager {
+		if svc := t.services[service]; svc != nil && svc.Labels[object.ManagedBy] == object.Manager {
 			t.dirty[gatewayOf(svc)] = true
 			continue
 		}
-		if t.objects.wants(service) != nil {
+		if t.objects.Wants(service) != nil {
 			continue // it is about to be made
 		}
 		for ref := range t.slicesOf[service] {
-			t.objects.remove(ref)
+			t.objects.Remove(ref)
 		}
 	}
 	clear(t.orphans)
 }
 
 // provisionSlices makes the endpoints of a Gateway's Service: the ready nodes.
-func (t *term) provisionSlices(g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters, service string, ports []servicePort) map[model.ObjectRef]*object {
-	all := map[model.ObjectRef]*object{}
+func (t *term) provisionSlices(g *gatewayv1.Gateway, params *v1alpha1.GatewayParameters, service string, ports []servicePort) map[model.ObjectRef]*object.Object {
+	all := map[model.ObjectRef]*object.Object{}
 	for _, family := range []struct {
 		kind discoveryv1.AddressType
 		is4  bool
@@ -105,7 +106,7 @@ func (t *term) endpoints(is4 bool, params *v1alpha1.GatewayParameters) (chunks [
 	return slices.Collect(slices.Chunk(all, perSlice))
 }
 
-func (t *term) slice(g *gatewayv1.Gateway, name, service string, family discoveryv1.AddressType, ports []servicePort, endpoints []any) *object {
+func (t *term) slice(g *gatewayv1.Gateway, name, service string, family discoveryv1.AddressType, ports []servicePort, endpoints []any) *object.Object {
 	meta := t.infrastructure(g, name)
 	labels, _ := meta["labels"].(map[string]any)
 	labels[discoveryv1.LabelServiceName] = service
@@ -114,7 +115,7 @@ func (t *term) slice(g *gatewayv1.Gateway, name, service string, family discover
 	for _, p := range ports {
 		list = append(list, map[string]any{"name": p.name(), "port": int64(p.target), "protocol": string(p.key.Protocol)})
 	}
-	return newObject(resources[kindEndpointSlice], "EndpointSlice", meta, map[string]any{
+	return object.New(resources[kindEndpointSlice], "EndpointSlice", meta, map[string]any{
 		"addressType": string(family), "endpoints": endpoints, "ports": list,
 	})
 }

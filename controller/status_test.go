@@ -5,6 +5,8 @@ import (
 	"time"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"sluice.io/sluice/controller/queue"
 )
 
 func routeYAML(ns string) string {
@@ -68,7 +70,7 @@ func TestNoHotLoop(t *testing.T) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	if writes > patience+4 {
+	if writes > queue.Patience+4 {
 		t.Errorf("our status was written over and came back %d times in two seconds", writes)
 	}
 	if r.metric(t, `sluice_controller_writes_total{kind="HTTPRoute",result="fought"}`) == 0 {

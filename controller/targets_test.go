@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"sluice.io/sluice/controller/object"
 	"sluice.io/sluice/controller/pool"
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
@@ -16,8 +17,8 @@ import (
 
 func serviceAt(name string, target int32, said string) *corev1.Service {
 	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, CreationTimestamp: metav1.NewTime(time.Unix(1_800_000_000, 0))}}
-	svc.Labels = map[string]string{managedBy: manager, "gateway.networking.k8s.io/gateway-name": name}
-	svc.Annotations = map[string]string{applied: "digest"}
+	svc.Labels = map[string]string{object.ManagedBy: object.Manager, "gateway.networking.k8s.io/gateway-name": name}
+	svc.Annotations = map[string]string{object.Applied: "digest"}
 	svc.Spec.Ports = []corev1.ServicePort{{Port: 80, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromInt32(target)}}
 	if said != "" {
 		svc.Status.Conditions = []metav1.Condition{{Type: "Theirs"}, {Type: v1alpha1.ServiceConditionTargets, Message: said}}

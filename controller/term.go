@@ -9,7 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"sluice.io/sluice/controller/object"
 	"sluice.io/sluice/controller/pool"
+	"sluice.io/sluice/controller/status"
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/observe/health"
@@ -25,10 +27,10 @@ type term struct {
 	source   *kube.Source
 	resolver *resolve.Resolver
 	mesh     *model.Mesh
-	statuses *statuses    // shared
-	objects  *objects     // shared
-	pulse    health.Pulse // shared: of the goroutine that calls change
-	read     atomic.Bool  // shared: the cluster has been read
+	statuses *status.Statuses // shared
+	objects  *object.Objects  // shared
+	pulse    health.Pulse     // shared: of the goroutine that calls change
+	read     atomic.Bool      // shared: the cluster has been read
 
 	classes      map[string]*gatewayv1.GatewayClass
 	gateways     map[model.GatewayKey]*gatewayv1.Gateway
@@ -47,7 +49,7 @@ type term struct {
 	usersOf      index[string, model.GatewayKey]          // of classes
 	fronts       map[model.GatewayKey]*front              // of our classes
 	said         map[model.ObjectRef]*model.Status        // of Gateways and ListenerSets, by resolve
-	partings     map[model.GatewayKey]*farewell           // of those that are no longer served
+	partings     map[model.GatewayKey]*status.Farewell    // of those that are no longer served
 	parameters   map[string]*v1alpha1.GatewayParameters
 	nodes        *nodes
 	ports        *ports
@@ -102,9 +104,11 @@ var resources = map[string]schema.GroupVersionResource{
 }
 
 func newTerm(c *Controller) (*term, error) {
-	statuses := newStatuses(c)
+	statuses := status.NewStatuses(status.Config{Client: c.client, Urgent: urgent, Writes: c.metrics.writes, Log: c.log.With("part", "status"), Manager: object.Manager})
 	t := &term{
-		c: c, resolver: resolve.New(), mesh: model.NewMesh(), statuses: statuses, objects: newObjects(c, statuses.trouble),
+		c: c, resolver: resolve.New(), mesh: model.NewMesh(), statuses: statuses, objects: object.NewObjects(object.Config{
+			Client: c.client, Resources: resources, Urgent: urgent, Trouble: statuses.Trouble, Writes: c.metrics.writes, Log: c.log.With("part", "objects"),
+		}),
 		classes: map[string]*gatewayv1.GatewayClass{}, gateways: map[model.GatewayKey]*gatewayv1.Gateway{},
 		listenerSets: map[model.ObjectRef]*gatewayv1.ListenerSet{}, accepted: map[model.ObjectRef]bool{},
 		services: map[model.ObjectRef]*corev1.Service{}, slices: map[model.ObjectRef]model.ObjectRef{},
@@ -112,13 +116,13 @@ func newTerm(c *Controller) (*term, error) {
 		made: index[model.GatewayKey, model.ObjectRef]{}, setsOf: index[model.GatewayKey, model.ObjectRef]{}, orphans: map[model.ObjectRef]bool{},
 		strays: map[model.ObjectRef]model.ObjectRef{}, straysOf: index[model.ObjectRef, model.ObjectRef]{},
 		maker: map[model.ObjectRef]model.GatewayKey{}, namesakes: index[model.ObjectRef, model.GatewayKey]{},
-		fronts: map[model.GatewayKey]*front{}, said: map[model.ObjectRef]*model.Status{}, usersOf: index[string, model.GatewayKey]{}, holds: map[string]bool{}, partings: map[model.GatewayKey]*farewell{}, due: map[model.GatewayKey]bool{},
+		fronts: map[model.GatewayKey]*front{}, said: map[model.ObjectRef]*model.Status{}, usersOf: index[string, model.GatewayKey]{}, holds: map[string]bool{}, partings: map[model.GatewayKey]*status.Farewell{}, due: map[model.GatewayKey]bool{},
 		parameters: map[string]*v1alpha1.GatewayParameters{}, dirty: map[model.GatewayKey]bool{},
 	}
 	t.nodes, t.ports, t.pools, t.copies = newNodes(), newPorts(), pool.New(c.log), &copies{in: c.opts.Copies, objects: t.objects}
 	var err error
 	t.source, err = kube.New(kube.Options{
-		Config: c.opts.Config, Live: t.statuses.see, Beat: t.pulse.Beat, Controller: Name, CopiesIn: c.opts.Copies, Log: c.log.With("part", "source"),
+		Config: c.opts.Config, Live: t.statuses.See, Beat: t.pulse.Beat, Controller: Name, CopiesIn: c.opts.Copies, Log: c.log.With("part", "source"),
 		Serving: &kube.Selection{Namespace: c.opts.Namespace, Labels: c.opts.EnvoyPods},
 	})
 	if err != nil {
@@ -148,7 +152,7 @@ func (t *term) change(b source.Batch) {
 	t.provision()
 	t.judge()
 	t.copies.settle(t.mesh)
-	t.objects.begin()
+	t.objects.Begin()
 	t.c.metrics.batches.Inc()
 	t.c.metrics.resolve.Observe(time.Since(began).Seconds())
 }
@@ -204,7 +208,7 @@ func (t *term) report(changed map[model.ObjectRef]*source.Object, said map[model
 			t.judgeLater(ref)
 		default:
 			if _, done := changed[ref]; !done && hasStatus(ref.Kind) {
-				t.statuses.want(ref, func(w *wish) { w.status = st })
+				t.statuses.Want(ref, func(w *status.Wish) { w.Status = st })
 			}
 		}
 	}
@@ -213,15 +217,15 @@ func (t *term) report(changed map[model.ObjectRef]*source.Object, said map[model
 		case !hasStatus(ref.Kind):
 		case obj == nil:
 			delete(t.said, ref)
-			t.statuses.forget(ref)
+			t.statuses.Forget(ref)
 		case ref.Kind == kindGateway || ref.Kind == kindListenerSet:
 			t.judgeLater(ref)
 		default:
 			st, news := said[ref]
-			t.statuses.want(ref, func(w *wish) {
-				w.generation = obj.GetGeneration()
+			t.statuses.Want(ref, func(w *status.Wish) {
+				w.Generation = obj.GetGeneration()
 				if news {
-					w.status = st
+					w.Status = st
 				}
 			})
 		}
@@ -253,7 +257,7 @@ func (t *term) acceptListenerSet(ref model.ObjectRef, st *model.Status) {
 
 // accepted tells that resolve accepted a Gateway or a ListenerSet.
 func accepted(st *model.Status) bool {
-	c := conditionOf(st, string(gatewayv1.GatewayConditionAccepted))
+	c := st.Condition(string(gatewayv1.GatewayConditionAccepted))
 	return c != nil && c.Status
 }
 

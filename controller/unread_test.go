@@ -3,32 +3,27 @@ package controller
 import (
 	"testing"
 
-	"k8s.io/client-go/rest"
-
+	"sluice.io/sluice/controller/object"
 	"sluice.io/sluice/model"
 )
 
 // TestACopyOfWhatCannotBeRead: it stays as it is, whether it is wanted or not, until the
 // original can be read.
 func TestACopyOfWhatCannotBeRead(t *testing.T) {
-	c, err := New(Options{Config: &rest.Config{}, Namespace: "n", Identity: "i", Copies: "c"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := newObjects(c, func(model.ObjectRef, string) {})
-	t.Cleanup(o.queue.waiting.ShutDown)
+	o := object.NewObjects(object.Config{Urgent: urgent})
+	t.Cleanup(func() { ended(o.Run) })
 	original := secretRef("shop", "cert")
 	unread := true
 	cs := &copies{in: "c", objects: o, unread: func(model.ObjectRef) bool { return unread }}
 	ref := cs.name(original)
 	m := model.NewMesh()
-	settle := func() *object {
+	settle := func() *object.Object {
 		cs.due(original)
 		cs.settle(m)
-		return o.wants(ref)
+		return o.Wants(ref)
 	}
-	o.see(ref, &state{digest: "earlier leader's"})
-	if w := settle(); w == nil || w.body != nil {
+	o.See(ref, &object.State{Digest: "earlier leader's"})
+	if w := settle(); w == nil || w.Body != nil {
 		t.Errorf("what cannot be read is to be %+v, want it left as it is", w)
 	}
 	cs.settle(m)
@@ -36,7 +31,7 @@ func TestACopyOfWhatCannotBeRead(t *testing.T) {
 		t.Error("it is not looked at again")
 	}
 	m.KeyPairs[original] = &model.KeyPair{Certificates: []byte("c"), PrivateKey: []byte("k")}
-	if w := settle(); w == nil || w.body == nil {
+	if w := settle(); w == nil || w.Body == nil {
 		t.Errorf("what was read before is to be %+v, want what was read", w)
 	}
 	delete(m.KeyPairs, original)

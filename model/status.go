@@ -68,3 +68,17 @@ type ListenerStatus struct {
 	AttachedRoutes int32       `json:"attachedRoutes"`
 	Conditions     []Condition `json:"conditions"`
 }
+
+// Condition is the one of a type, to be changed where the status is one's own; nil
+// when there is none.
+func (s *Status) Condition(kind string) *Condition {
+	if s == nil {
+		return nil
+	}
+	for i := range s.Conditions {
+		if s.Conditions[i].Type == kind {
+			return &s.Conditions[i]
+		}
+	}
+	return nil
+}

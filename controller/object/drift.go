@@ -1,4 +1,4 @@
-package controller
+package object
 
 import (
 	"reflect"
@@ -9,9 +9,9 @@ import (
 	"sluice.io/sluice/source"
 )
 
-// contentOf is an object as the API server has it, to be compared with what we
+// ContentOf is an object as the API server has it, to be compared with what we
 // apply; nil when there is nothing to compare.
-func contentOf(obj source.KubeObject) map[string]any {
+func ContentOf(obj source.KubeObject) map[string]any {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
 	if err != nil {
 		return nil // of a type of the API: it can be
@@ -31,7 +31,7 @@ func drifted(ref model.ObjectRef, have, want map[string]any) bool {
 			if !covers(live["labels"], meta["labels"]) || !covers(live["annotations"], meta["annotations"]) {
 				return true
 			}
-		case field == "spec" && ref.Kind == kindService:
+		case field == "spec" && ref.Kind == "Service":
 			spec, _ := have[field].(map[string]any)
 			if !covers(onlyPorts(spec, value), value) {
 				return true

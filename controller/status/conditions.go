@@ -1,19 +1,31 @@
-package controller
+package status
 
 import (
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+)
+
+// Controller is how Sluice calls itself in GatewayClasses and in statuses.
+const Controller = "sluice.io/gateway-controller"
+
+// Programmed is the condition that Gateways, their listeners and ListenerSets have,
+// and Pending and AddressNotAssigned are reasons of it.
+const (
+	Programmed         = string(gatewayv1.GatewayConditionProgrammed)
+	Pending            = string(gatewayv1.GatewayReasonPending)
+	AddressNotAssigned = string(gatewayv1.GatewayReasonAddressNotAssigned)
 )
 
 // maxMessage is the longest message that the API takes.
 const maxMessage = 32768
 
-// conditions words conditions as the API has them. The time of a transition is
+// Conditions words conditions as the API has them. The time of a transition is
 // kept while the status is the same.
-func conditions(want []model.Condition, have []metav1.Condition, generation int64, now metav1.Time) []metav1.Condition {
+func Conditions(want []model.Condition, have []metav1.Condition, generation int64, now metav1.Time) []metav1.Condition {
 	out := make([]metav1.Condition, 0, len(want))
 	for _, w := range want {
 		c := metav1.Condition{

@@ -1,13 +1,20 @@
-package controller
+// Package status writes the statuses of objects of the Gateway API.
+//
+// It owns how they are worded and written: only the part that is Sluice's, only
+// when it changed, never fighting others. It must not know why an object has the
+// status that is wished for.
+package status
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -15,26 +22,37 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
+	"sluice.io/sluice/controller/queue"
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/source"
 	"sluice.io/sluice/source/kube"
 )
 
-// statuses writes the statuses that are wished for.
+// Config is what Statuses need.
+type Config struct {
+	Client dynamic.Interface
+	// Urgent tells which statuses go first.
+	Urgent func(model.ObjectRef) bool
+	// Writes counts by kind and result.
+	Writes *prometheus.CounterVec
+	Log    *slog.Logger
+	// Manager is the name by which the API server notes who writes.
+	Manager string
+}
+
+// Statuses writes the statuses that are wished for.
 //
 // It writes a merge patch of the status with the resource version of what it has
 // seen: parents and ancestors are lists that several controllers share and that
 // the API server takes as a whole, so a write is right only on top of what was
 // read, and fails otherwise. Server-side apply would take the whole list over.
-type statuses struct {
-	client  dynamic.Interface
-	metrics *metrics
-	log     *slog.Logger
-	queue   *queue[model.ObjectRef]
+type Statuses struct {
+	Config
+	queue *queue.Queue[model.ObjectRef]
 
 	mu      sync.Mutex
 	live    map[model.ObjectRef]source.KubeObject
-	wishes  map[model.ObjectRef]wish
+	wishes  map[model.ObjectRef]Wish
 	written map[model.ObjectRef]*history
 	// troubles are what keeps objects from being made for others.
 	troubles map[model.ObjectRef]string
@@ -42,25 +60,27 @@ type statuses struct {
 
 // history tells of the writes of one object's status.
 type history struct {
-	wish    wish
-	pacer   pacer
-	contest contest // over that wish
+	wish    Wish
+	pacer   queue.Pacer
+	contest queue.Contest // over that wish
 }
 
-func newStatuses(c *Controller) *statuses {
-	s := &statuses{
-		client: c.client, metrics: c.metrics, log: c.log.With("part", "status"), queue: newQueue(urgent),
-		live: map[model.ObjectRef]source.KubeObject{}, wishes: map[model.ObjectRef]wish{}, written: map[model.ObjectRef]*history{},
+// NewStatuses returns a writer of statuses that knows none. It asks nothing yet.
+func NewStatuses(c Config) *Statuses {
+	s := &Statuses{
+		Config: c, queue: queue.New(c.Urgent),
+		live: map[model.ObjectRef]source.KubeObject{}, wishes: map[model.ObjectRef]Wish{}, written: map[model.ObjectRef]*history{},
 		troubles: map[model.ObjectRef]string{},
 	}
-	s.queue.look, s.queue.failed = s.look, s.failed
+	s.queue.Look, s.queue.Failed = s.look, s.failed
 	return s
 }
 
-func (s *statuses) run(ctx context.Context) error { return s.queue.run(ctx) }
+// Run works until ctx is done.
+func (s *Statuses) Run(ctx context.Context) error { return s.queue.Run(ctx) }
 
-// see is told of what the API server has.
-func (s *statuses) see(ref model.ObjectRef, obj source.KubeObject) {
+// See is told of what the API server has.
+func (s *Statuses) See(ref model.ObjectRef, obj source.KubeObject) {
 	s.mu.Lock()
 	_, wished := s.wishes[ref]
 	if obj == nil {
@@ -71,47 +91,47 @@ func (s *statuses) see(ref model.ObjectRef, obj source.KubeObject) {
 	}
 	s.mu.Unlock()
 	if wished {
-		s.queue.add(ref)
+		s.queue.Add(ref)
 	}
 }
 
-// want has an object's status brought in line.
-func (s *statuses) want(ref model.ObjectRef, change func(*wish)) {
+// Want has an object's status brought in line.
+func (s *Statuses) Want(ref model.ObjectRef, change func(*Wish)) {
 	s.mu.Lock()
 	was := s.wishes[ref]
 	w := was
 	change(&w)
 	switch {
-	case w.farewell == nil:
-	case was.status != nil:
-		w.farewell.said = &said{was.status.Conditions, was.generation}
-	case was.farewell != nil && !w.farewell.ours:
-		w.farewell = was.farewell
+	case w.Farewell == nil:
+	case was.Status != nil:
+		w.Farewell.said = &said{was.Status.Conditions, was.Generation}
+	case was.Farewell != nil && !w.Farewell.Ours:
+		w.Farewell = was.Farewell
 	}
 	s.wishes[ref] = w
 	s.mu.Unlock()
-	s.queue.add(ref)
+	s.queue.Add(ref)
 }
 
 // parted notes that there is nothing more to say of an object.
-func (s *statuses) parted(ref model.ObjectRef, w wish) {
+func (s *Statuses) parted(ref model.ObjectRef, w Wish) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := s.wishes[ref]; now.farewell == w.farewell {
+	if now := s.wishes[ref]; now.Farewell == w.Farewell {
 		delete(s.wishes, ref)
 	}
 }
 
-// forget notes that an object is gone.
-func (s *statuses) forget(ref model.ObjectRef) {
+// Forget notes that an object is gone.
+func (s *Statuses) Forget(ref model.ObjectRef) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.wishes, ref)
 	delete(s.troubles, ref)
 }
 
-// trouble notes why something cannot be made for an object; empty when it can.
-func (s *statuses) trouble(ref model.ObjectRef, why string) {
+// Trouble notes why something cannot be made for an object; empty when it can.
+func (s *Statuses) Trouble(ref model.ObjectRef, why string) {
 	s.mu.Lock()
 	_, wished := s.wishes[ref]
 	news := s.troubles[ref] != why && (wished || why == "")
@@ -122,11 +142,11 @@ func (s *statuses) trouble(ref model.ObjectRef, why string) {
 	}
 	s.mu.Unlock()
 	if news {
-		s.queue.add(ref)
+		s.queue.Add(ref)
 	}
 }
 
-func (s *statuses) read(ref model.ObjectRef) (source.KubeObject, wish, bool) {
+func (s *Statuses) read(ref model.ObjectRef) (source.KubeObject, Wish, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w, ok := s.wishes[ref]
@@ -134,21 +154,21 @@ func (s *statuses) read(ref model.ObjectRef) (source.KubeObject, wish, bool) {
 }
 
 // look brings one object's status in line.
-func (s *statuses) look(ctx context.Context, ref model.ObjectRef) (time.Duration, error) {
+func (s *Statuses) look(ctx context.Context, ref model.ObjectRef) (time.Duration, error) {
 	live, w, ok := s.read(ref)
-	if !ok || live.GetGeneration() != w.generation {
+	if !ok || live.GetGeneration() != w.Generation {
 		return 0, nil // what it is about has gone, or is about to be resolved
 	}
 	patch := statusPatch(live, w, metav1.Now())
 	if patch == nil {
-		if w.farewell != nil {
+		if w.Farewell != nil {
 			s.parted(ref, w)
 		}
 		return 0, nil
 	}
 	if wait, fought := s.restrain(ref, w); wait > 0 {
 		if fought {
-			s.metrics.writes.WithLabelValues(ref.Kind, "fought").Inc()
+			s.Writes.WithLabelValues(ref.Kind, "fought").Inc()
 		}
 		return wait, nil
 	}
@@ -159,7 +179,7 @@ func (s *statuses) look(ctx context.Context, ref model.ObjectRef) (time.Duration
 	case err != nil:
 		return 0, err
 	}
-	s.metrics.writes.WithLabelValues(ref.Kind, "ok").Inc()
+	s.Writes.WithLabelValues(ref.Kind, "ok").Inc()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.live[ref] == live {
@@ -168,7 +188,7 @@ func (s *statuses) look(ctx context.Context, ref model.ObjectRef) (time.Duration
 	return 0, nil
 }
 
-func (s *statuses) write(ctx context.Context, ref model.ObjectRef, live source.KubeObject, patch any) (source.KubeObject, error) {
+func (s *Statuses) write(ctx context.Context, ref model.ObjectRef, live source.KubeObject, patch any) (source.KubeObject, error) {
 	resource, ok := kube.Resource(ref.Kind)
 	if !ok {
 		return nil, fmt.Errorf("%s has no resource", ref.Kind)
@@ -179,7 +199,7 @@ func (s *statuses) write(ctx context.Context, ref model.ObjectRef, live source.K
 	if err != nil {
 		return nil, fmt.Errorf("encode the status of %s: %w", ref, err)
 	}
-	got, err := s.client.Resource(resource).Namespace(ref.Namespace).Patch(ctx, ref.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: manager}, "status")
+	got, err := s.Client.Resource(resource).Namespace(ref.Namespace).Patch(ctx, ref.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: s.Manager}, "status")
 	if err != nil {
 		return nil, fmt.Errorf("write the status of %s: %w", ref, err)
 	}
@@ -198,49 +218,49 @@ func typed(from *unstructured.Unstructured, like source.KubeObject) (source.Kube
 // restrain slows down when a status has to be written over and over: because
 // what it says changes all the time, or because somebody else writes over it. Two
 // controllers that take each other for wrong must not keep the API server busy.
-func (s *statuses) restrain(ref model.ObjectRef, w wish) (wait time.Duration, fought bool) {
+func (s *Statuses) restrain(ref model.ObjectRef, w Wish) (wait time.Duration, fought bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, h := time.Now(), s.written[ref]
-	if h == nil || now.Sub(h.contest.last) > calm {
+	if h == nil || h.contest.Calm(now) {
 		h = &history{wish: w}
 		s.written[ref] = h
 	}
-	if equal(h.wish, w) {
-		wait, news := h.contest.wait(now)
+	if reflect.DeepEqual(h.wish, w) {
+		wait, news := h.contest.Wait(now)
 		if news {
-			s.log.Warn("somebody else writes over our status; writing it less and less often", "object", ref.String())
+			s.Log.Warn("somebody else writes over our status; writing it less and less often", "object", ref.String())
 		}
 		if wait > 0 {
 			return wait, true
 		}
 	}
-	if wait := h.pacer.wait(now); wait > 0 {
+	if wait := h.pacer.Wait(now); wait > 0 {
 		return wait, false
 	}
-	if !equal(h.wish, w) {
-		h.wish, h.contest = w, contest{}
+	if !reflect.DeepEqual(h.wish, w) {
+		h.wish, h.contest = w, queue.Contest{}
 	}
-	h.contest.wrote(now)
-	h.pacer.wrote(now)
+	h.contest.Wrote(now)
+	h.pacer.Wrote(now)
 	return 0, false
 }
 
-func (s *statuses) failed(ref model.ObjectRef, err error) {
+func (s *Statuses) failed(ref model.ObjectRef, err error) {
 	if apierrors.IsConflict(err) {
-		s.metrics.writes.WithLabelValues(ref.Kind, "conflict").Inc()
+		s.Writes.WithLabelValues(ref.Kind, "conflict").Inc()
 		s.calmed(ref)
 		return // what was written in between is about to be told
 	}
-	s.metrics.writes.WithLabelValues(ref.Kind, "error").Inc()
-	s.log.Warn("cannot write a status; trying again", "object", ref.String(), "err", err)
+	s.Writes.WithLabelValues(ref.Kind, "error").Inc()
+	s.Log.Warn("cannot write a status; trying again", "object", ref.String(), "err", err)
 }
 
 // calmed takes back that a wish was written, as it was not.
-func (s *statuses) calmed(ref model.ObjectRef) {
+func (s *Statuses) calmed(ref model.ObjectRef) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if h := s.written[ref]; h != nil && h.contest.times > 0 {
-		h.contest.times--
+	if h := s.written[ref]; h != nil {
+		h.contest.Undo()
 	}
 }

@@ -1,10 +1,6 @@
-package controller
+package queue
 
-import (
-	"k8s.io/client-go/util/workqueue"
-
-	"sluice.io/sluice/model"
-)
+import "k8s.io/client-go/util/workqueue"
 
 // order is that in which waiting keys are looked at: urgent ones first, and among
 // equals the one that has waited longest.
@@ -39,15 +35,4 @@ func (o *order[K]) Pop() K {
 		return o.first.Pop()
 	}
 	return o.rest.Pop()
-}
-
-// urgent tells whether traffic may wait for an object: a Gateway's address, the
-// ports of its Service, and which node answers for a pool's. Thousands of statuses
-// of routes, which only tell, must not hold these up.
-func urgent(ref model.ObjectRef) bool {
-	switch ref.Kind {
-	case kindGatewayClass, kindGateway, kindListenerSet, kindService, kindAddressPool:
-		return true
-	}
-	return false
 }

@@ -7,17 +7,18 @@ import (
 	"testing"
 	"time"
 
+	"sluice.io/sluice/controller/queue"
 	"sluice.io/sluice/model"
 )
 
 // What traffic waits for is looked at before statuses that only tell, however
 // many of them came first.
 func TestUrgentObjectsAreLookedAtFirst(t *testing.T) {
-	q := newQueue(urgent)
+	q := queue.New(urgent)
 	ctx, stop := context.WithCancel(t.Context())
 	var mu sync.Mutex
 	var seen []model.ObjectRef
-	q.look = func(_ context.Context, ref model.ObjectRef) (time.Duration, error) {
+	q.Look = func(_ context.Context, ref model.ObjectRef) (time.Duration, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if seen = append(seen, ref); len(seen) == 102 {
@@ -26,14 +27,14 @@ func TestUrgentObjectsAreLookedAtFirst(t *testing.T) {
 		return 0, nil
 	}
 	for i := range 100 {
-		q.add(model.ObjectRef{Kind: "HTTPRoute", Name: strconv.Itoa(i)})
+		q.Add(model.ObjectRef{Kind: "HTTPRoute", Name: strconv.Itoa(i)})
 	}
 	for _, kind := range []string{kindGateway, kindAddressPool} {
-		q.add(model.ObjectRef{Kind: kind, Name: "late"})
+		q.Add(model.ObjectRef{Kind: kind, Name: "late"})
 	}
-	_ = q.run(ctx)
+	_ = q.Run(ctx)
 	for i, ref := range seen {
-		if urgent(ref) && i >= 2*workers {
+		if urgent(ref) && i >= 2*queue.Workers {
 			t.Errorf("%s is looked at after %d others", ref, i)
 		}
 	}

@@ -39,7 +39,7 @@ func TestLife(t *testing.T) {
 		{"AgentRestarts", w.agentRestarts},
 		{"AgentIsForced", w.agentIsForced},
 		{"EnvoyRestarts", w.envoyRestarts},
-		{"NoEnvoy", w.noEnvoy},
+		{"ClassGoes", w.classGoes},
 		{"LeaderDies", w.leaderDies},
 		{"NoAPIServer", w.noAPIServer},
 		{"NodeLeaves", w.nodeLeaves},

@@ -30,9 +30,9 @@ type options struct {
 	name   string
 	number int
 	gateways.Options
-	within                        time.Duration
-	prepare, quick, keep, publish bool
-	report                        string
+	within                  time.Duration
+	prepare, quick, publish bool
+	report                  string
 }
 
 // errTimeUp ends a run that may take no longer; what it has measured counts.
@@ -66,7 +66,7 @@ func flags() *options {
 	})
 	flag.BoolVar(&o.prepare, "prepare", false, "only build what is measured and what it runs on, so that a run afterwards builds nothing")
 	flag.BoolVar(&o.quick, "quick", false, "only prove that everything works, in little time; the figures mean nothing")
-	flag.BoolVar(&o.keep, "keep", false, "leave the cluster up")
+	flag.BoolVar(&o.Keep, "keep", false, "leave the cluster up")
 	flag.BoolVar(&o.publish, "publish", true, "write the figures into docs/benchmarks.md")
 	flag.StringVar(&o.report, "report", "", "measure nothing: show and publish this file of raw figures")
 	list := flag.String("cases", "100x2,1000x2,5000,1000/1000", "what to measure: ROUTES, or ROUTES/GATEWAYS, and x how often each product is started anew")
@@ -147,7 +147,7 @@ func run(ctx context.Context, o *options) (err error) {
 			progress("%v", err)
 		}
 	}
-	if !o.keep {
+	if !o.Keep {
 		defer func() { err = errors.Join(err, cluster.Down(context.WithoutCancel(ctx), o.name, writer{})) }()
 	}
 	err = measure(ctx, cache, o, results)

@@ -156,6 +156,8 @@ type Options struct {
 	// the backends are replaced.
 	Churn    time.Duration
 	Rollouts int
+	// Keep says that the cluster is used on: the last product is removed, too.
+	Keep bool
 	// Only is the product to measure; empty for all.
 	Only     string
 	Progress func(format string, args ...any)

@@ -110,7 +110,7 @@ func (r *Result) measure(ctx context.Context, trials []*trial) (err error) {
 		}
 		t.opts.Progress("trial %d of %d: %s, pass %d, %s", i+1, len(trials), c, t.sample.Pass+1, t.product.name())
 		r.Samples = append(r.Samples, t.sample)
-		ended := t.end(ctx, t.run(ctx))
+		ended := t.end(ctx, t.run(ctx), trials[i+1:])
 		t.opts.Done(r)
 		if ended != nil {
 			return fmt.Errorf("%s with %s: %w", t.product.name(), c, ended)
@@ -130,8 +130,9 @@ func (t *trial) fill(ctx context.Context, c Case) error {
 	return err
 }
 
-// end notes why a trial failed, if it did, and removes its product.
-func (t *trial) end(ctx context.Context, failed error) error {
+// end notes why a trial failed, if it did, and removes its product, as far as it is
+// in the way of those that come.
+func (t *trial) end(ctx context.Context, failed error, coming []*trial) error {
 	if ctx.Err() != nil {
 		failed = context.Cause(ctx)
 	}
@@ -145,8 +146,15 @@ func (t *trial) end(ctx context.Context, failed error) error {
 	if failed != nil {
 		t.keepLogs(ctx)
 	}
+	if len(coming) == 0 && !t.opts.Keep {
+		return nil
+	}
 	begin := time.Now()
-	for _, step := range []func(context.Context) error{t.removeGateways, t.product.uninstall, t.reset} {
+	steps := []func(context.Context) error{t.removeGateways, t.product.uninstall}
+	if len(coming) == 0 || coming[0].sample.Gateways == t.Gateways { // else the routes are made anew
+		steps = append(steps, t.reset)
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("remove it: %w", err)
 		}

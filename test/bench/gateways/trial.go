@@ -20,13 +20,13 @@ const (
 	breath = 200 * time.Millisecond
 	// unseen is when an edit counts as lost, unconverged when a start does.
 	unseen      = time.Minute
-	unconverged = 10 * time.Minute
+	unconverged = 5 * time.Minute
 	// fewest is how many edits of a kind are timed, whatever the budget.
 	fewest = 5
 	// A product rests when it uses less than quiet CPUs over lull.
 	quiet     = 0.1
 	lull      = 2 * time.Second
-	unsettled = 3 * time.Minute
+	unsettled = time.Minute
 	// chores is Envoy's own period, over whose multiples CPU time is measured; idle
 	// for how long without edits.
 	chores = 5 * time.Second

@@ -69,7 +69,7 @@ func flags() *options {
 	flag.BoolVar(&o.Keep, "keep", false, "leave the cluster up")
 	flag.BoolVar(&o.publish, "publish", true, "write the figures into docs/benchmarks.md")
 	flag.StringVar(&o.report, "report", "", "measure nothing: show and publish this file of raw figures")
-	list := flag.String("cases", "100x2,1000x2,5000,1000/1000", "what to measure: ROUTES, or ROUTES/GATEWAYS, and x how often each product is started anew")
+	list := flag.String("cases", "100,1000,5000,1000/1000", "what to measure: ROUTES, or ROUTES/GATEWAYS, and x how often each product is started anew")
 	flag.Parse()
 	if o.quick {
 		*list, o.Edits, o.Churn, o.Rollouts = "50,60/20", 3, 5*time.Second, 1

@@ -112,6 +112,9 @@ func (r *Result) measure(ctx context.Context, trials []*trial) (err error) {
 		r.Samples = append(r.Samples, t.sample)
 		ended := t.end(ctx, t.run(ctx), trials[i+1:])
 		t.opts.Done(r)
+		if ctx.Err() != nil {
+			ended = context.Cause(ctx) // whatever else was under way then
+		}
 		if ended != nil {
 			return fmt.Errorf("%s with %s: %w", t.product.name(), c, ended)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"sluice.io/sluice/test/bench/gateways"
@@ -287,7 +288,7 @@ func (r *ClusterResults) failed() *Table {
 	t := &Table{Title: "Not measured to the end", Header: []string{"", "", "pass", "why"}}
 	for _, s := range r.Gateways.Samples {
 		if s.Failed != "" {
-			why := s.Failed
+			why := strings.Join(strings.Fields(s.Failed), " ") // in one line
 			if len(why) > 160 {
 				why = why[:160] + "…"
 			}

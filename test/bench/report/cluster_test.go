@@ -27,7 +27,7 @@ func clusterResults() *ClusterResults {
 					s.EditCPU[gateways.Envoy] = .006
 					s.Clients[gateways.Edits].Failures = 1
 					if pass == 2 {
-						s.Failed = "it did not start"
+						s.Failed = "it did\nnot start"
 					}
 				}
 				for _, kind := range gateways.Kinds() {

@@ -41,17 +41,14 @@ func (c condition) differs(from condition) bool {
 	return c.noIPv4 != from.noIPv4 || c.noIPv6 != from.noIPv6 || fmt.Sprint(c.lacks) != fmt.Sprint(from.lacks)
 }
 
-// recheckFamily is how often a loopback that lacks a family is looked at.
-const recheckFamily = 30 * time.Second
+// recheckServed is how often a loopback is looked at that is served as it should
+// be: it may get another family, or, while who listens there is gone, another
+// program may take the port by a way that nobody can forbid.
+const recheckServed = 30 * time.Second
 
-// settled tells that there is no need to look at the loopback again: someone
-// listens at it, and the kernel keeps the port for that one.
+// settled tells that there is no need yet to look at the loopback again.
 func (p *placement) settled() bool {
-	c := p.condition
-	if c.lacks != nil || !c.served {
-		return false
-	}
-	return !c.noIPv4 && !c.noIPv6 || time.Since(p.looked) < recheckFamily
+	return p.condition.lacks == nil && p.condition.served && time.Since(p.looked) < recheckServed
 }
 
 // look finds the condition of a placement as it is now.

@@ -158,7 +158,7 @@ func TestPortTaken(t *testing.T) {
 }
 
 // TestPortTakenLater: who takes the port after one has looked, but before the
-// kernel keeps it, is noticed, too; when the right one listens, one stops looking.
+// kernel keeps it, is noticed, too; when the right one listens, one looks seldom.
 func TestPortTakenLater(t *testing.T) {
 	needRoot(t)
 	envoy := envoyCgroup(t)
@@ -178,12 +178,24 @@ func TestPortTakenLater(t *testing.T) {
 	if again := r.Refresh()[w.Key]; again == nil || again.Place.Unready {
 		t.Errorf("when it is free: %+v, %v", again, r.Problems())
 	}
-	hold(t, name, envoy, "listen", "127.0.0.1", "::1")
+	end := hold(t, name, envoy, "listen", "127.0.0.1", "::1")
 	if r.stale() || len(r.Refresh()) > 0 {
 		t.Error("told of a workload that is served as it should be")
 	}
 	if !r.placed[w.Key].settled() {
-		t.Error("a workload that is served is looked at for ever")
+		t.Error("a workload that is served is looked at all the time")
+	}
+
+	// Its listener ends, and somebody is quicker than the next one.
+	end()
+	hold(t, name, "", "listen", "127.0.0.1")
+	p := r.placed[w.Key]
+	p.looked = p.looked.Add(-recheckServed)
+	if !r.stale() {
+		t.Error("nobody notices who came after the listener")
+	}
+	if again := r.Refresh()[w.Key]; again == nil || !again.Place.Unready || !errors.Is(r.Problems()[w.Key], ErrPortTaken) {
+		t.Errorf("when somebody came after the listener: %+v, %v", again, r.Problems())
 	}
 }
 
@@ -213,7 +225,7 @@ func TestOneFamily(t *testing.T) {
 			if r.stale() {
 				t.Error("a loopback that lacks a family is looked at all the time")
 			}
-			p.looked = p.looked.Add(-recheckFamily)
+			p.looked = p.looked.Add(-recheckServed)
 			if !r.stale() {
 				t.Error("both families are there, of which the registry would not notify")
 			}

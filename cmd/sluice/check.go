@@ -22,12 +22,12 @@ func checkCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Can this machine run Sluice? (best as root)",
 		Long: `Tries the kernel features, the cgroup2 hierarchy and the Envoy that Sluice needs,
-and says of each whether it is there and what to do if not. Exit code 1 when a
-required one is missing.`,
+and says of each whether it is there and what to do if not; and whether other programs
+have ports that Gateways may get. Exit code 1 when a required one is missing.`,
 		Example: "  sluice check\n  sluice check --envoy /usr/local/bin/envoy -o json",
 		Args:    noArguments(seeHelp),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			findings := append(redirect.Check(redirect.Config{BPFFS: paths.BPFFS, CgroupRoot: paths.CgroupRoot}), checkEnvoy(cmd, binary))
+			findings := append(redirect.Check(redirect.Config{BPFFS: paths.BPFFS, CgroupRoot: paths.CgroupRoot}), checkEnvoy(cmd, binary), checkTargets("/proc", paths.CgroupRoot))
 			if err := out.print(cmd.OutOrStdout(), findings, func(w io.Writer) { printFindings(w, findings) }); err != nil {
 				return err
 			}

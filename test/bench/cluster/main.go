@@ -147,10 +147,14 @@ func run(ctx context.Context, o *options) (err error) {
 			progress("%v", err)
 		}
 	}
+	c, err := bringUp(ctx, o)
+	if err != nil {
+		return err
+	}
 	if !o.Keep {
 		defer func() { err = errors.Join(err, cluster.Down(context.WithoutCancel(ctx), o.name, writer{})) }()
 	}
-	err = measure(ctx, cache, o, results)
+	err = measure(ctx, c, cache, o, results)
 	if results.Gateways == nil {
 		return err
 	}
@@ -185,15 +189,20 @@ func prepare(ctx context.Context, cache *build.Cache) error {
 	return errors.Join(ours, theirs)
 }
 
-// measure brings a cluster up, and measures on it. Results so far come with an
-// error, too.
-func measure(ctx context.Context, cache *build.Cache, o *options, results *report.ClusterResults) error {
-	c, err := cluster.Up(ctx, cluster.Config{
+// bringUp brings the cluster up. One that is taken down afterwards is nobody
+// else's before; one that is kept may have been kept by an earlier run.
+func bringUp(ctx context.Context, o *options) (*cluster.Cluster, error) {
+	up := cluster.Create
+	if o.Keep {
+		up = cluster.Up
+	}
+	return up(ctx, cluster.Config{
 		Name: o.name, Ranges: cluster.RangesOf(o.number), Images: []string{"echo-basic"}, GatewayAPI: "experimental", KubeProxy: cluster.NFTables, Progress: writer{},
 	})
-	if err != nil {
-		return err
-	}
+}
+
+// measure measures on a cluster. Results so far come with an error, too.
+func measure(ctx context.Context, c *cluster.Cluster, cache *build.Cache, o *options, results *report.ClusterResults) error {
 	lab, err := gateways.NewLab(ctx, c, progress)
 	if err != nil {
 		return err

@@ -170,6 +170,9 @@ func (p *plan) dropPorts(l *leaving, c *change) {
 		for _, e := range translate.Entries() {
 			c.remove(listeners, e.GetName())
 		}
+		upper := translate.FoldScope().GetName()
+		c.remove(scopes, upper)
+		c.remove(routes, upper)
 	}
 }
 

@@ -25,8 +25,10 @@ const (
 	srds     = resourcev3.ScopedRouteType
 	edgeWide = "gateway/infra/edge:443/TCP/web *"
 	edgeHost = "gateway/infra/edge:443/TCP/web a.org"
-	viaEdge  = one + "/gateway"
-	door     = "gateway/203.0.113.1:443/TCP"
+	// edgeUpper is all chains'.
+	edgeUpper = "gateways/upper-case"
+	viaEdge   = one + "/gateway"
+	door      = "gateway/203.0.113.1:443/TCP"
 )
 
 // TestGatewayOrder: clusters are told before listeners, with the secrets that they
@@ -65,10 +67,10 @@ func TestGatewayOrder(t *testing.T) {
 	c.ack(r)
 	c.expect(sds, []string{"keypair/infra/edge"}, nil)
 	r = c.next()
-	c.is(r, srds, []string{edgeWide, edgeHost}, nil)
-	c.subscribe(rds, nil, edgeWide, edgeHost)
+	c.is(r, srds, []string{edgeWide, edgeHost, edgeUpper}, nil)
+	c.subscribe(rds, nil, edgeWide, edgeHost, edgeUpper)
 	c.ack(r)
-	c.expect(rds, []string{edgeWide, edgeHost}, nil)
+	c.expect(rds, []string{edgeWide, edgeHost, edgeUpper}, nil)
 	wait()
 	settle(t, s, d)
 	c.quiet()
@@ -90,7 +92,7 @@ func TestGatewayOrder(t *testing.T) {
 	wait = going(t, retire(s), d)
 	c.expect(cds, nil, []string{viaEdge})
 	wait()
-	if n := s.Status().Resources; n["secrets"] != 1 || n["scopes"] != 1 {
+	if n := s.Status().Resources; n["secrets"] != 1 || n["scopes"] != 2 {
 		t.Errorf("left: %v", n)
 	}
 }

@@ -121,6 +121,9 @@ func (p *plan) wideHosts(k translate.ChainKey, ch *chain, g *port, c *change) {
 		}
 	}
 	p.scope(k, wideHosts, translate.WideHosts(k, all), g.Origin, g, c)
+	upper := translate.FoldScope()
+	c.put(scopes, upper.GetName(), upper, model.Origin{Rule: -1}, g.listeners()...)
+	c.put(routes, upper.GetName(), translate.Fold(), model.Origin{Rule: -1}, key{scopes, upper.GetName()})
 }
 
 // routeHost makes the routes of a host, and its resources if it is exact.

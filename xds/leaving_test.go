@@ -58,3 +58,32 @@ func TestEachRemovalHasAnIntervalOfItsOwn(t *testing.T) {
 		t.Fatal("it is not over")
 	}
 }
+
+// TestHostsInUpperCaseGoWithTheLastPort: what puts them into lower case is there as
+// long as there is a port that has need of it.
+func TestHostsInUpperCaseGoWithTheLastPort(t *testing.T) {
+	p, upper := newPlan(translate.Options{}), translate.FoldScope().GetName()
+	port := func(n uint16) model.PortKey {
+		return model.PortKey{Gateway: model.GatewayKey{Namespace: "infra", Name: "edge"}, Port: n, Protocol: model.TCP}
+	}
+	both := model.NewDelta()
+	for _, n := range []uint16{80, 81} {
+		both.Ports[port(n)] = &model.GatewayPort{Key: port(n), Target: 20000 + n, Chains: []model.Chain{{Name: "web", HTTP: true}}}
+	}
+	if c := p.grow(both); c.set[scopes][upper] == nil || c.set[routes][upper] == nil {
+		t.Fatal("it is not there")
+	}
+	for i, n := range []uint16{81, 80} {
+		gone := model.NewDelta()
+		gone.Ports[port(n)] = nil
+		p.grow(gone)
+		p.shrink()
+		c, last := p.shrink(), i == 1
+		if c.del[scopes][upper] != last || c.del[routes][upper] != last {
+			t.Errorf("after %d ports have gone: scope removed %v, routes removed %v", i+1, c.del[scopes][upper], c.del[routes][upper])
+		}
+	}
+	if c := p.grow(both); c.set[scopes][upper] == nil || c.set[routes][upper] == nil {
+		t.Error("it does not come back")
+	}
+}

@@ -150,7 +150,7 @@ func TestSteadyClient(t *testing.T) {
 	stop()
 	steady.Wait()
 	t.Logf("%d requests, %d failed", asked.Load(), failed.Load())
-	if n := e.world.server.Status().Resources; n["clusters"] != 3 || n["secrets"] != 1 || n["scopes"] != 3 {
+	if n := e.world.server.Status().Resources; n["clusters"] != 3 || n["secrets"] != 1 || n["scopes"] != 4 {
 		t.Errorf("left over: %v", n)
 	}
 }

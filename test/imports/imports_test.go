@@ -75,6 +75,19 @@ var forbidden = []edge{
 	{"observe/health", "sluice.io/sluice/", "probes know nothing of what they probe"},
 	{"observe/health", "k8s.io/", "probes know nothing of what they probe"},
 	{"crds/v1alpha1", "sluice.io/sluice/", "API types are a leaf, for others to import"},
+	{"identity", "k8s.io/", "identities are the same on a plain host"},
+	{"identity", "sluice.io/sluice/", "who runs and who signs is told to the keeper"},
+	{"identity", "github.com/envoyproxy/", "only xds speaks Envoy's API"},
+	{"identity/ca", "k8s.io/", "the built-in authority is for plain hosts"},
+	{"identity/ca", "github.com/envoyproxy/", "only xds speaks Envoy's API"},
+	{"identity/certmanager", "github.com/cert-manager/", "its module has the dependencies of all its issuers"},
+	{"identity/certmanager", "sluice.io/sluice/source", "identities know nothing of where workloads are learned from"},
+	{"identity/certmanager", "github.com/envoyproxy/", "only xds speaks Envoy's API"},
+	{"identity/trust", "sluice.io/sluice/source", "identities know nothing of where workloads are learned from"},
+	{"identity/trust", "sluice.io/sluice/identity/certmanager", "whom to trust is not for who signs to say"},
+	{"identity/approver", "sluice.io/sluice/source", "the approver asks the API server itself"},
+	{"identity/approver", "sluice.io/sluice/resolve", "who may have an identity has nothing to do with routes"},
+	{"identity/approver", "github.com/envoyproxy/", "only xds speaks Envoy's API"},
 }
 
 func TestEdges(t *testing.T) {

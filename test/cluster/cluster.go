@@ -152,6 +152,11 @@ func (c *Cluster) create(ctx context.Context, programs map[string]string) error 
 			return err
 		}
 	}
+	if c.cfg.CertManager {
+		if err := c.installCertManager(ctx); err != nil {
+			return err
+		}
+	}
 	c.state.Whole = true
 	return c.writeState()
 }

@@ -36,7 +36,7 @@ func Build(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if _, err = findPrograms(ctx, cache, Config{Images: build.Images()}); err != nil {
+	if _, err = findPrograms(ctx, cache, Config{Images: build.Images(), CertManager: true}); err != nil {
 		return err
 	}
 	_, err = cache.Helm(ctx)
@@ -56,9 +56,11 @@ func findPrograms(ctx context.Context, cache *build.Cache, cfg Config) (map[stri
 		return nil, fmt.Errorf("%s missing on this machine: install the packages by `build/deps.sh cluster`", strings.Join(missing, ", "))
 	}
 	p := map[string]string{}
-	for name, find := range map[string]func(context.Context) (string, error){
-		"kube": cache.Kube, "coredns": cache.CoreDNS, "machine": cache.MachineInit,
-	} {
+	all := map[string]func(context.Context) (string, error){"kube": cache.Kube, "coredns": cache.CoreDNS, "machine": cache.MachineInit}
+	if cfg.CertManager {
+		all["cert-manager"] = cache.CertManager
+	}
+	for name, find := range all {
 		path, err := find(ctx)
 		if err != nil {
 			return nil, err
@@ -87,7 +89,7 @@ func (c *Cluster) components() []component {
 	for i := 1; i <= c.cfg.Nodes; i++ {
 		all = append(all, c.nodeComponents(i)...)
 	}
-	return all
+	return append(all, c.addons()...)
 }
 
 func (c *Cluster) component(name string) (component, error) {
@@ -103,8 +105,9 @@ func (c *Cluster) component(name string) (component, error) {
 }
 
 // StartComponent starts a component that was stopped, and waits until it serves.
-// Components are etcd, apiserver, controller-manager, scheduler and coredns, and
-// node1/containerd, node1/kubelet and node1/kube-proxy for each node.
+// Components are etcd, apiserver, controller-manager, scheduler and coredns,
+// cert-manager where it was asked for, and node1/containerd, node1/kubelet and
+// node1/kube-proxy for each node.
 func (c *Cluster) StartComponent(ctx context.Context, name string) error {
 	comp, err := c.component(name)
 	if err != nil {

@@ -27,13 +27,16 @@ type Config struct {
 	// KubeProxy is what serves Services.
 	KubeProxy KubeProxy
 	// Args are more arguments for components, by name: etcd, apiserver,
-	// controller-manager, scheduler, kubelet, kube-proxy. They win over ours.
+	// controller-manager, scheduler, kubelet, kube-proxy, cert-manager. They win over ours.
 	Args map[string][]string
 	// Images are loaded into each node: names of build.Images, and paths of
 	// archives. All of build.Images when nil.
 	Images []string
 	// GatewayAPI installs the CRDs of that channel: experimental or standard.
 	GatewayAPI string
+	// CertManager installs cert-manager, its controllers, webhook and CA injector,
+	// without its auto-approver.
+	CertManager bool
 	// Dir is the cluster's folder, /var/tmp/sluice-cluster/<Name> when empty.
 	Dir string
 	// Progress gets a line for each step.

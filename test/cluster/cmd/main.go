@@ -224,6 +224,7 @@ func up(ctx context.Context, name string, args []string) error {
 	flags.Var(&more, "arg", "`COMPONENT=--FLAG=VALUE`, for etcd, apiserver, controller-manager, scheduler, kubelet, containerd, kube-proxy; several times")
 	flags.Var(&images, "image", "load only this `image` and pause: echo-basic, echo-advanced, coredns, or an archive's path; several times")
 	flags.StringVar(&cfg.GatewayAPI, "gateway-api", "", "install the CRDs of the `channel`: experimental or standard")
+	flags.BoolVar(&cfg.CertManager, "cert-manager", false, "install cert-manager, without its auto-approver")
 	if err := flags.Parse(args); err != nil {
 		return flagError(err)
 	}

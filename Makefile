@@ -73,8 +73,8 @@ cluster-build: ## Build the cluster's programs and images, once per version (abo
 
 .PHONY: test
 test: deps envoy build cluster-build ## Run every test: unit, kernel, Envoy, end to end, cluster, conformance (root)
-	go test $(GOFLAGS_TEST) -race -timeout 40m $$(go list ./... | grep -vE '/test/(cluster|install)(/|$$)')
-	go test -p 1 -race -timeout 40m ./test/cluster/... ./test/install/...
+	go test $(GOFLAGS_TEST) -race -timeout 40m $$(go list ./... | grep -vE '/test/(cluster|identity|install)(/|$$)')
+	go test -p 1 -race -timeout 40m ./test/cluster/... ./test/identity/... ./test/install/...
 	$(MAKE) conformance
 
 .PHONY: conformance

@@ -36,7 +36,13 @@ const deadline = 3 * time.Minute
 // Main runs a package's tests, and takes down what they brought up. Check is
 // asked at the end, such as for goroutines; nil for nothing.
 func Main(m *testing.M, name string, number int, check func() error) {
-	shared.name, shared.number = name, number
+	MainOf(m, cluster.Config{Name: name, Nodes: 1, Ranges: cluster.RangesOf(number), Images: []string{"pause"}, GatewayAPI: "experimental"}, check)
+}
+
+// MainOf is Main with a cluster of another kind.
+func MainOf(m *testing.M, config cluster.Config, check func() error) {
+	shared.config = config
+	shared.config.Progress = os.Stderr
 	code := m.Run()
 	if shared.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), deadline)
@@ -57,8 +63,7 @@ func Main(m *testing.M, name string, number int, check func() error) {
 
 var shared struct {
 	once   sync.Once
-	name   string
-	number int
+	config cluster.Config
 	server *Server
 	err    error
 }
@@ -72,9 +77,7 @@ func Get(t *testing.T) *Server {
 	shared.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*deadline) // the first one builds it
 		defer cancel()
-		c, err := cluster.Up(ctx, cluster.Config{
-			Name: shared.name, Nodes: 1, Ranges: cluster.RangesOf(shared.number), Images: []string{"pause"}, GatewayAPI: "experimental", Progress: os.Stderr,
-		})
+		c, err := cluster.Up(ctx, shared.config)
 		if err != nil {
 			shared.err = err
 			return

@@ -24,16 +24,22 @@ type Rights struct {
 // with the part's name: each rule stands where the chart's reader looks for it.
 func Documented(t *testing.T, part string, namespaces map[string]string) Rights {
 	t.Helper()
+	return DocumentedIn(t, "kubernetes.md", part, namespaces)
+}
+
+// DocumentedIn reads the rules of another page of docs.
+func DocumentedIn(t *testing.T, page, part string, namespaces map[string]string) Rights {
+	t.Helper()
 	_, self, _, _ := runtime.Caller(0)
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(self), "../../docs/kubernetes.md"))
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(self), "../../docs", page))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok := strings.Cut(string(text), "\nThe "+part+" (ClusterRole")
+	_, rest, ok := strings.Cut(string(text), "\nThe "+part+" (")
 	_, rest, ok2 := strings.Cut(rest, "```yaml\n")
 	block, _, ok3 := strings.Cut(rest, "```")
 	if !ok || !ok2 || !ok3 {
-		t.Fatalf("docs/kubernetes.md has no rules of the %s", part)
+		t.Fatalf("docs/%s has no rules of the %s", page, part)
 	}
 	r := Rights{In: map[string]string{}}
 	for _, role := range strings.Split("\n"+block, "\n# ")[1:] {

@@ -67,7 +67,7 @@ cluster-down: ## Take it down; nothing is left behind
 	go run ./test/cluster/cmd down
 
 .PHONY: cluster-build
-cluster-build: ## Build the cluster's programs and images, once per version (about 10 minutes)
+cluster-build: ## Build the cluster's programs and images, once per version (10 to 15 minutes)
 	@build/deps.sh cluster
 	go run ./test/cluster/cmd build
 

@@ -103,7 +103,7 @@ func (t *term) rename(k model.GatewayKey, was, now *front) {
 // nameTaken says who has the name that a Gateway's Service needs; empty when the
 // Gateway has it. Of several Gateways the oldest has it, then the first by name.
 func (t *term) nameTaken(k model.GatewayKey, service model.ObjectRef) string {
-	if live := t.services[service]; live != nil && live.Labels[object.ManagedBy] != object.Manager {
+	if _, ours := t.owners[service]; !ours && t.services[service] != nil {
 		return fmt.Sprintf("%s is not Sluice's, and has the name that this Gateway's Service needs: remove or rename one of the two", service)
 	}
 	first := k

@@ -59,8 +59,8 @@ func (t *term) takeSlice(ref model.ObjectRef, s *discoveryv1.EndpointSlice) {
 // adopt has slices looked at whose Service changed or is not there.
 func (t *term) adopt() {
 	for service := range t.orphans {
-		if svc := t.services[service]; svc != nil && svc.Labels[object.ManagedBy] == object.Manager {
-			t.dirty[gatewayOf(svc)] = true
+		if gw, ours := t.owners[service]; ours {
+			t.dirty[gw] = true
 			continue
 		}
 		if t.objects.Wants(service) != nil {

@@ -39,6 +39,7 @@ type term struct {
 	services     map[model.ObjectRef]*corev1.Service
 	slices       map[model.ObjectRef]model.ObjectRef // to their Services
 	servicesOf   index[model.GatewayKey, model.ObjectRef]
+	owners       map[model.ObjectRef]model.GatewayKey // of the Services that are ours
 	slicesOf     index[model.ObjectRef, model.ObjectRef]
 	strays       map[model.ObjectRef]model.ObjectRef // slices of Kubernetes' own, to their Services
 	straysOf     index[model.ObjectRef, model.ObjectRef]
@@ -112,7 +113,7 @@ func newTerm(c *Controller) (*term, error) {
 		classes: map[string]*gatewayv1.GatewayClass{}, gateways: map[model.GatewayKey]*gatewayv1.Gateway{},
 		listenerSets: map[model.ObjectRef]*gatewayv1.ListenerSet{}, accepted: map[model.ObjectRef]bool{},
 		services: map[model.ObjectRef]*corev1.Service{}, slices: map[model.ObjectRef]model.ObjectRef{},
-		servicesOf: index[model.GatewayKey, model.ObjectRef]{}, slicesOf: index[model.ObjectRef, model.ObjectRef]{},
+		servicesOf: index[model.GatewayKey, model.ObjectRef]{}, owners: map[model.ObjectRef]model.GatewayKey{}, slicesOf: index[model.ObjectRef, model.ObjectRef]{},
 		made: index[model.GatewayKey, model.ObjectRef]{}, setsOf: index[model.GatewayKey, model.ObjectRef]{}, orphans: map[model.ObjectRef]bool{},
 		strays: map[model.ObjectRef]model.ObjectRef{}, straysOf: index[model.ObjectRef, model.ObjectRef]{},
 		maker: map[model.ObjectRef]model.GatewayKey{}, namesakes: index[model.ObjectRef, model.GatewayKey]{},

@@ -179,7 +179,7 @@ func (t *term) settle(k model.GatewayKey, want map[model.ObjectRef]*object.Objec
 		t.maker[ref] = k
 		t.objects.Set(ref, o)
 		for stray := range t.straysOf[ref] { // of a selector that it must not have
-			t.objects.See(stray, &object.State{})
+			t.objects.See(stray, &object.State{UID: t.strays[stray].uid})
 			t.objects.Remove(stray)
 		}
 	}

@@ -43,7 +43,7 @@ func (t *term) takeService(ref model.ObjectRef, svc *corev1.Service) {
 	t.learnTargets(was, svc)
 	switch {
 	case ours:
-		t.objects.See(ref, &object.State{Digest: svc.Annotations[object.Applied], Status: string(statusOf(svc)), Content: object.ContentOf(svc)})
+		t.objects.See(ref, &object.State{Digest: svc.Annotations[object.Applied], Status: string(statusOf(svc)), Content: object.ContentOf(svc), UID: svc.UID})
 	case had:
 		t.objects.See(ref, nil)
 	}

@@ -53,7 +53,7 @@ func (c *copies) see(ref model.ObjectRef, obj *source.Object) {
 		return
 	}
 	c.there[ref] = kube.Original(obj)
-	c.objects.See(ref, &object.State{Digest: obj.GetAnnotations()[object.Applied], Version: obj.GetResourceVersion()})
+	c.objects.See(ref, &object.State{Digest: obj.GetAnnotations()[object.Applied], Version: obj.GetResourceVersion(), UID: obj.GetUID()})
 	c.due(c.there[ref])
 }
 

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"encoding/json"
 	"net/netip"
 	"slices"
 	"testing"
@@ -59,6 +60,36 @@ func TestSelectedNodesServe(t *testing.T) {
 	}
 	if names := tm.nodes.names(labels.Everything()); !slices.Equal(names, []string{"core", "edge"}) {
 		t.Errorf("without parameters, %q serve", names)
+	}
+}
+
+// TestAClassOfOtherNodes: when a Gateway goes over to another class, one of the nodes that
+// it selects answers for the address, which stays.
+func TestAClassOfOtherNodes(t *testing.T) {
+	tm := idleTerm(t)
+	for _, name := range []string{"edge", "core"} {
+		tm.nodes.label(name, labels.Set{"role": name})
+		tm.nodes.change(model.ObjectRef{Name: name}, envoyOn(name, corev1.ConditionTrue))
+		tm.parameters[name] = &v1alpha1.GatewayParameters{Spec: v1alpha1.GatewayParametersSpec{NodeSelector: map[string]v1alpha1.LabelValue{"role": v1alpha1.LabelValue(name)}}}
+		tm.classes[name] = &gatewayv1.GatewayClass{Spec: gatewayv1.GatewayClassSpec{
+			ControllerName: Name, ParametersRef: &gatewayv1.ParametersReference{Group: "sluice.io", Kind: "GatewayParameters", Name: name},
+		}}
+	}
+	ref := model.ObjectRef{Kind: kindAddressPool, Name: "pool"}
+	tm.takePool(ref, poolObject("pool", 0, "192.0.2.1-192.0.2.9"))
+	tm.said[gatewayRef(gw("web"))] = resolved("web", 80)
+	for _, class := range []string{"edge", "core", "edge"} {
+		g := &gatewayv1.Gateway{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}}
+		g.Spec = gatewayv1.GatewaySpec{GatewayClassName: gatewayv1.ObjectName(class), Listeners: []gatewayv1.Listener{{Name: "http", Port: 80, Protocol: "HTTP"}}}
+		tm.takeGateway(gw("web"), g)
+		tm.provision()
+		var st v1alpha1.AddressPoolStatus
+		if err := json.Unmarshal(tm.objects.Wants(ref).Status, &st); err != nil {
+			t.Fatal(err)
+		}
+		if a := st.Assignments; len(a) != 1 || a[0].Address != "192.0.2.1" || a[0].Node != class {
+			t.Errorf("of class %s, the assignments are %+v", class, a)
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 // provision has made what Gateways need.
 func (t *term) provision() {
 	t.adopt()
-	nodes := t.all
+	moved := t.all
 	if t.all {
 		for k := range t.gateways {
 			t.dirty[k] = true
@@ -30,11 +30,11 @@ func (t *term) provision() {
 	for len(t.dirty) > 0 { // one may make another so
 		for k := range t.dirty {
 			delete(t.dirty, k)
-			t.provisionGateway(k)
+			moved = t.provisionGateway(k) || moved
 		}
 	}
 	t.c.metrics.gateways.Set(float64(len(t.fronts)))
-	if t.pools.News() || nodes {
+	if t.pools.News() || moved {
 		t.reportPools()
 	}
 }
@@ -58,19 +58,21 @@ func (t *term) stays(g *gatewayv1.Gateway) bool {
 	return g != nil && t.classes[string(g.Spec.GatewayClassName)] == nil
 }
 
-func (t *term) provisionGateway(k model.GatewayKey) {
+// provisionGateway has made what a Gateway needs. It tells whether the Gateway went over
+// to another class of ours: other nodes may answer for its addresses then.
+func (t *term) provisionGateway(k model.GatewayKey) (moved bool) {
 	g, was := t.gateways[k], t.fronts[k]
 	if !t.ours(g) {
 		t.parting(k, g, was)
 		if t.stays(g) {
-			return
+			return false
 		}
 		delete(t.fronts, k)
 		t.rename(k, was, nil)
 		t.settle(k, nil)
 		t.ports.release(k, nil)
 		t.pools.Release(k)
-		return
+		return false
 	}
 	now := &front{service: model.ObjectRef{Kind: kindService, Namespace: k.Namespace, Name: serviceName(g)}, addresses: g.Status.Addresses}
 	t.rename(k, was, now)
@@ -82,6 +84,7 @@ func (t *term) provisionGateway(k model.GatewayKey) {
 	if why := now.lack.log; why != "" && (was == nil || was.lack.log != why) {
 		t.c.log.Warn("a Gateway is not served", "gateway", k.String(), "why", why)
 	}
+	return was != nil && was.service != now.service // its name has the class in it
 }
 
 // rename notes which Service a Gateway needs. Others that need the same one are
@@ -103,7 +106,7 @@ func (t *term) rename(k model.GatewayKey, was, now *front) {
 // nameTaken says who has the name that a Gateway's Service needs; empty when the
 // Gateway has it. Of several Gateways the oldest has it, then the first by name.
 func (t *term) nameTaken(k model.GatewayKey, service model.ObjectRef) string {
-	if live := t.services[service]; live != nil && live.Labels[object.ManagedBy] != object.Manager {
+	if _, ours := t.owners[service]; !ours && t.services[service] != nil {
 		return fmt.Sprintf("%s is not Sluice's, and has the name that this Gateway's Service needs: remove or rename one of the two", service)
 	}
 	first := k
@@ -176,7 +179,7 @@ func (t *term) settle(k model.GatewayKey, want map[model.ObjectRef]*object.Objec
 		t.maker[ref] = k
 		t.objects.Set(ref, o)
 		for stray := range t.straysOf[ref] { // of a selector that it must not have
-			t.objects.See(stray, &object.State{})
+			t.objects.See(stray, &object.State{UID: t.strays[stray].uid})
 			t.objects.Remove(stray)
 		}
 	}

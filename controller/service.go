@@ -24,26 +24,41 @@ const poolClass = "sluice.io/address-pool"
 func (t *term) takeService(ref model.ObjectRef, svc *corev1.Service) {
 	was := t.services[ref]
 	keep(t.services, ref, svc)
-	if was != nil && was.Labels[object.ManagedBy] == object.Manager {
-		t.dirty[gatewayOf(was)] = true
-		t.servicesOf.remove(gatewayOf(was), ref)
+	before, had := t.owners[ref]
+	gw, ours := madeFor(svc)
+	if had && !ours && svc != nil && svc.UID == was.UID {
+		gw, ours = before, true // whatever became of its labels
 	}
-	if svc != nil && svc.Labels[object.ManagedBy] == object.Manager {
-		t.dirty[gatewayOf(svc)] = true
-		t.servicesOf.add(gatewayOf(svc), ref)
+	if had {
+		t.dirty[before] = true
+		t.servicesOf.remove(before, ref)
+		delete(t.owners, ref)
+	}
+	if ours {
+		t.dirty[gw] = true
+		t.servicesOf.add(gw, ref)
+		t.owners[ref] = gw
 	}
 	maps.Copy(t.dirty, t.namesakes[ref])
 	t.learnTargets(was, svc)
 	switch {
-	case svc != nil && svc.Labels[object.ManagedBy] == object.Manager:
-		t.objects.See(ref, &object.State{Digest: svc.Annotations[object.Applied], Status: string(statusOf(svc)), Content: object.ContentOf(svc)})
-	case was != nil && was.Labels[object.ManagedBy] == object.Manager:
+	case ours:
+		t.objects.See(ref, &object.State{Digest: svc.Annotations[object.Applied], Status: string(statusOf(svc)), Content: object.ContentOf(svc), UID: svc.UID})
+	case had:
 		t.objects.See(ref, nil)
 	}
 }
 
-func gatewayOf(svc *corev1.Service) model.GatewayKey {
-	return model.GatewayKey{Namespace: svc.Namespace, Name: svc.Labels[gatewayv1.GatewayNameLabelKey]}
+// madeFor is the Gateway that a Service was made for, as its status says, which nobody
+// writes but the controller, or its labels before that. It is not ok for others' Services.
+func madeFor(svc *corev1.Service) (gw model.GatewayKey, ok bool) {
+	if gw, _, ok := allotted(svc); ok {
+		return gw, true
+	}
+	if svc == nil || svc.Labels[object.ManagedBy] != object.Manager {
+		return model.GatewayKey{}, false
+	}
+	return model.GatewayKey{Namespace: svc.Namespace, Name: svc.Labels[gatewayv1.GatewayNameLabelKey]}, true
 }
 
 // reachable makes a Gateway's Service, and notes its addresses, or why it has none.

@@ -112,7 +112,7 @@ func TestGatewaysThatComeAndGo(t *testing.T) {
 }
 
 // TestAServiceOfOthersIsLeftAlone: and the Gateway that has no Service says why,
-// also when it had one before, and gets it when the name is free.
+// and gets it when the name is free.
 func TestAServiceOfOthersIsLeftAlone(t *testing.T) {
 	w := newWorld(t)
 	w.node("ghost1", "10.9.0.1")
@@ -133,10 +133,58 @@ func TestAServiceOfOthersIsLeftAlone(t *testing.T) {
 	}
 	w.Kube(t, "delete", "service", "-n", w.ns, "gw-"+w.class)
 	w.await("served when the name is free", func() bool { return condition(w.readGateway("gw"), "Programmed") == "True Programmed" })
-	w.Kube(t, "label", "service", "-n", w.ns, "gw-"+w.class, object.ManagedBy+"-")
-	w.await("taken out of our hands, and its address given back", func() bool { return taken() && w.readPool().Status.Assigned == 1 })
-	w.Kube(t, "label", "service", "-n", w.ns, "gw-"+w.class, object.ManagedBy+"="+object.Manager)
-	w.await("put back into them", func() bool { return condition(w.readGateway("gw"), "Programmed") == "True Programmed" })
+}
+
+// TestAServiceStaysOurs: who takes its labels away, also while nobody leads, takes
+// nothing out of our hands.
+func TestAServiceStaysOurs(t *testing.T) {
+	w := newWorld(t)
+	w.node("ghost1", "10.9.0.1")
+	w.pool(`"192.0.2.224/31"`)
+	w.gateway("gw", "")
+	r := w.run()
+	name := "gw-" + w.class
+	slice := func() *discoveryv1.EndpointSlice {
+		return read[discoveryv1.EndpointSlice](w, "/apis/discovery.k8s.io/v1/namespaces/"+w.ns+"/endpointslices/"+name+"-ipv4-0")
+	}
+	w.await("served", func() bool {
+		return condition(w.readGateway("gw"), status.Programmed) == "True Programmed" && targetsIn(w.service(name)) != nil && slice() != nil
+	})
+	was, endpoints, at := w.service(name), slice(), addressList(w.readGateway("gw"))
+	strip := func() {
+		w.Kube(t, "patch", "service", "-n", w.ns, name, "--type=merge", "-p", `{"metadata":{"labels":null}}`)
+	}
+	whole := func() bool {
+		l := w.service(name).Labels
+		return l[object.ManagedBy] == object.Manager && l[gatewayv1.GatewayNameLabelKey] == "gw"
+	}
+	unchanged := func(when string) {
+		t.Helper()
+		now, g := w.service(name), w.readGateway("gw")
+		if s := slice(); s == nil || s.UID != endpoints.UID {
+			t.Errorf("%s, the slice is %+v", when, s)
+		}
+		if now.UID != was.UID || now.Spec.Ports[0].TargetPort != was.Spec.Ports[0].TargetPort || len(now.Status.LoadBalancer.Ingress) != 1 || now.Status.LoadBalancer.Ingress[0].IP != at {
+			t.Errorf("%s, the Service is %+v", when, now)
+		}
+		if condition(g, status.Programmed) != "True Programmed" || addressList(g) != at {
+			t.Errorf("%s, the Gateway is %+v", when, g.Status)
+		}
+	}
+	strip()
+	w.await("the labels are back", whole)
+	unchanged("without labels for a moment")
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	strip()
+	w.start(w.options(w.Config(t), "two"))
+	w.await("the next leader puts them back", whole)
+	unchanged("without labels while nobody led")
+
+	w.Apply(t, "apiVersion: v1\nkind: Service\nmetadata: {name: other, namespace: "+w.ns+", labels: {"+object.ManagedBy+": "+object.Manager+", "+gatewayv1.GatewayNameLabelKey+": gw}}\nspec: {ports: [{port: 7}]}\n")
+	w.await("one that only looks like ours goes", func() bool { return w.service("other") == nil })
+	unchanged("with another that looks like it")
 }
 
 // TestTwoGatewaysNeedOneName: the older has the Service, whatever its labels are

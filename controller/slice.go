@@ -2,10 +2,12 @@ package controller
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/controller/object"
@@ -22,45 +24,108 @@ const perSlice = 1000
 // kubernetesManager is whose slices are those of Services with selectors.
 const kubernetesManager = "endpointslice-controller.k8s.io"
 
+// sliceOf is which Service a slice is for, and which one of its name it is.
+type sliceOf struct {
+	service model.ObjectRef
+	uid     types.UID
+}
+
+func sliceFor(ref model.ObjectRef, s *discoveryv1.EndpointSlice) sliceOf {
+	return sliceOf{model.ObjectRef{Kind: kindService, Namespace: ref.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}, s.UID}
+}
+
+// takeSlice notes a slice of ours, one that is in the way of ours, or one whose name is
+// taken.
+func (t *term) takeSlice(ref model.ObjectRef, s *discoveryv1.EndpointSlice) {
+	was, had := t.slices[ref]
+	if had {
+		delete(t.slices, ref)
+		t.slicesOf.remove(was.service, ref)
+		t.orphans[was.service] = true
+	}
+	if s != nil && (madeByUs(s) || had && s.UID == was.uid) {
+		t.takeStray(ref, nil)
+		t.takeOther(ref, false)
+		now := sliceFor(ref, s)
+		t.slices[ref] = now
+		t.slicesOf.add(now.service, ref)
+		t.orphans[now.service] = true
+		t.objects.See(ref, &object.State{Digest: s.Annotations[object.Applied], Content: object.ContentOf(s), UID: s.UID})
+		return
+	}
+	t.takeStray(ref, s)
+	t.takeOther(ref, s != nil)
+	t.objects.See(ref, nil)
+}
+
+// madeByUs tells a slice that the controller made, also when it has lost its labels.
+func madeByUs(s *discoveryv1.EndpointSlice) bool {
+	manager := s.Labels[discoveryv1.LabelManagedBy]
+	return manager == sliceManager || manager == "" && s.Annotations[object.Applied] != ""
+}
+
 // takeStray notes slices that Kubernetes makes for a Service that has, or had, a
 // selector. It does not remove them when that goes.
 func (t *term) takeStray(ref model.ObjectRef, s *discoveryv1.EndpointSlice) {
 	if was, ok := t.strays[ref]; ok {
 		delete(t.strays, ref)
-		t.straysOf.remove(was, ref)
+		t.straysOf.remove(was.service, ref)
 	}
 	if s == nil || s.Labels[discoveryv1.LabelManagedBy] != kubernetesManager {
 		return
 	}
-	service := model.ObjectRef{Kind: kindService, Namespace: ref.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
-	t.strays[ref] = service
-	t.straysOf.add(service, ref)
-	t.orphans[service] = true
+	now := sliceFor(ref, s)
+	t.strays[ref] = now
+	t.straysOf.add(now.service, ref)
+	t.orphans[now.service] = true
 }
 
-func (t *term) takeSlice(ref model.ObjectRef, s *discoveryv1.EndpointSlice) {
-	t.takeStray(ref, s)
-	if was, ok := t.slices[ref]; ok {
-		delete(t.slices, ref)
-		t.slicesOf.remove(was, ref)
-		t.orphans[was] = true
-	}
-	if s == nil || s.Labels[discoveryv1.LabelManagedBy] != sliceManager {
-		t.objects.See(ref, nil)
+// sliceName is what our slices are called: after their Service.
+var sliceName = regexp.MustCompile(`^(.+)-ipv[46]-[0-9]+$`)
+
+// takeOther notes a slice of others, or that there is none, where it has a name that one
+// of ours might have.
+func (t *term) takeOther(ref model.ObjectRef, there bool) {
+	name := sliceName.FindStringSubmatch(ref.Name)
+	if name == nil {
 		return
 	}
-	service := model.ObjectRef{Kind: kindService, Namespace: ref.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
-	t.slices[ref] = service
-	t.slicesOf.add(service, ref)
-	t.orphans[service] = true
-	t.objects.See(ref, &object.State{Digest: s.Annotations[object.Applied], Content: object.ContentOf(s)})
+	service := model.ObjectRef{Kind: kindService, Namespace: ref.Namespace, Name: name[1]}
+	if !there {
+		t.others.remove(service, ref)
+		return
+	}
+	t.others.add(service, ref)
+	if k, wanted := t.maker[ref]; wanted {
+		t.dirty[k] = true
+	}
+}
+
+// sliceRefs are the slices of a Gateway's Service with addresses of a family: those that
+// there are first, so that no endpoint moves, then others whose names nobody has.
+func (t *term) sliceRefs(g *gatewayv1.Gateway, service string, family discoveryv1.AddressType, count int) []model.ObjectRef {
+	var have, free []model.ObjectRef
+	of := model.ObjectRef{Kind: kindService, Namespace: g.Namespace, Name: service}
+	made := t.made[model.GatewayKey{Namespace: g.Namespace, Name: g.Name}]
+	for i := range count + len(made) + len(t.slicesOf[of]) + len(t.others[of]) {
+		ref := model.ObjectRef{Kind: kindEndpointSlice, Namespace: g.Namespace, Name: fmt.Sprintf("%s-%s-%d", service, strings.ToLower(string(family)), i)}
+		_, there := t.slices[ref]
+		switch {
+		case t.others[of][ref]:
+		case there || made[ref]:
+			have = append(have, ref)
+		default:
+			free = append(free, ref)
+		}
+	}
+	return append(have, free...)[:count]
 }
 
 // adopt has slices looked at whose Service changed or is not there.
 func (t *term) adopt() {
 	for service := range t.orphans {
-		if svc := t.services[service]; svc != nil && svc.Labels[object.ManagedBy] == object.Manager {
-			t.dirty[gatewayOf(svc)] = true
+		if gw, ours := t.owners[service]; ours {
+			t.dirty[gw] = true
 			continue
 		}
 		if t.objects.Wants(service) != nil {
@@ -80,10 +145,9 @@ func (t *term) provisionSlices(g *gatewayv1.Gateway, params *v1alpha1.GatewayPar
 		kind discoveryv1.AddressType
 		is4  bool
 	}{{discoveryv1.AddressTypeIPv4, true}, {discoveryv1.AddressTypeIPv6, false}} {
-		for i, chunk := range t.endpoints(family.is4, params) {
-			name := fmt.Sprintf("%s-%s-%d", service, strings.ToLower(string(family.kind)), i)
-			ref := model.ObjectRef{Kind: kindEndpointSlice, Namespace: g.Namespace, Name: name}
-			all[ref] = t.slice(g, name, service, family.kind, ports, chunk)
+		chunks := t.endpoints(family.is4, params)
+		for i, ref := range t.sliceRefs(g, service, family.kind, len(chunks)) {
+			all[ref] = t.slice(g, ref.Name, service, family.kind, ports, chunks[i])
 		}
 	}
 	return all

@@ -1,12 +1,16 @@
 package controller
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/controller/queue"
+	"sluice.io/sluice/controller/status"
 )
 
 func routeYAML(ns string) string {
@@ -53,6 +57,57 @@ func TestOthersStatusesStay(t *testing.T) {
 	}
 	w.Kube(t, "patch", "httproute", "-n", w.ns, "cart", "--type=merge", "-p", `{"spec":{"parentRefs":[{"name":"foreign"}]}}`)
 	w.await("ours goes, theirs stays", func() bool { mine, others := ours(w.route("cart")); return mine == 0 && others == 1 })
+}
+
+// TestOthersConditionsStay among ours, when ours change and when they are taken back:
+// those that controllers of policies write of what is affected.
+func TestOthersConditionsStay(t *testing.T) {
+	w := newWorld(t)
+	other := w.class + "-other"
+	w.makeClass(other, "example.com/other")
+	t.Cleanup(func() { w.endClass(other) })
+	w.gateway("gw", "")
+	w.Apply(t, routeYAML(w.ns))
+	r := w.run()
+	w.await("our statuses", func() bool {
+		mine, _ := ours(w.route("cart"))
+		g := w.readGateway("gw")
+		return mine == 1 && condition(g, "Accepted") == "True Accepted" && len(g.Status.Listeners) == 1
+	})
+	const kind = "example.com/LimitAffected"
+	say := func(object, list string) {
+		t.Helper()
+		w.Kube(t, "patch", "-n", w.ns, object, "--subresource=status", "--type=json", "-p", fmt.Sprintf(
+			`[{"op":"add","path":"/status/%s/-","value":{"type":%q,"status":"True","reason":"Affected","message":"theirs","observedGeneration":1,"lastTransitionTime":"2026-01-01T00:00:00Z"}}]`, list, kind))
+	}
+	say("gateway/gw", "conditions")
+	say("gateway/gw", "listeners/0/conditions")
+	say("httproute/cart", "parents/0/conditions")
+	says := func(conditions []metav1.Condition) bool {
+		return slices.ContainsFunc(conditions, func(c metav1.Condition) bool {
+			return c.Type == kind && c.Message == "theirs" && c.ObservedGeneration == 1
+		})
+	}
+	w.gateway("gw", "infrastructure: {labels: {team: a}}")
+	w.Kube(t, "patch", "httproute", "-n", w.ns, "cart", "--type=merge", "-p", `{"spec":{"hostnames":["a.example.com"]}}`)
+	w.await("the generations are observed", func() bool {
+		route := w.route("cart")
+		i := slices.IndexFunc(route.Status.Parents[0].Conditions, func(c metav1.Condition) bool { return c.Type == "Accepted" })
+		return condition(w.readGateway("gw"), "Accepted") == "True Accepted" && i >= 0 && route.Status.Parents[0].Conditions[i].ObservedGeneration == route.Generation
+	})
+	if g, route := w.readGateway("gw"), w.route("cart"); !says(g.Status.Conditions) || !says(g.Status.Listeners[0].Conditions) || !says(route.Status.Parents[0].Conditions) {
+		t.Errorf("theirs are gone: %+v, %+v", g.Status, route.Status)
+	}
+	w.gatewayOf("gw", "", other)
+	w.await("ours are taken back", func() bool { return condition(w.readGateway("gw"), status.Programmed) == "Unknown Pending" })
+	if g := w.readGateway("gw"); !says(g.Status.Conditions) || len(g.Status.Listeners) != 1 || len(g.Status.Listeners[0].Conditions) != 1 || !says(g.Status.Listeners[0].Conditions) {
+		t.Errorf("theirs are gone: %+v", g.Status)
+	}
+	for _, kind := range []string{"Gateway", "HTTPRoute"} {
+		if n := r.metric(t, fmt.Sprintf(`sluice_controller_writes_total{kind=%q,result="fought"}`, kind)); n > 0 {
+			t.Errorf("%d writes of a %s were a fight", n, kind)
+		}
+	}
 }
 
 // TestNoHotLoop: another controller takes the whole list for its own.

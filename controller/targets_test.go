@@ -7,7 +7,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/rest"
 
 	"sluice.io/sluice/controller/object"
 	"sluice.io/sluice/controller/pool"
@@ -54,6 +56,57 @@ func TestTargetsAreLearnedFromStatuses(t *testing.T) {
 	tm.learnTargets(stripped, nil)
 	if !tm.dirty[gw("stripped")] {
 		t.Error("the Gateway of a Service that has gone is not looked at")
+	}
+}
+
+// idleTerm is a term of which nobody fulfils the wishes.
+func idleTerm(t *testing.T) *term {
+	t.Helper()
+	c, err := New(Options{Config: &rest.Config{}, Namespace: "n", Identity: "i", Copies: "c", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tm, err := newTerm(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ended(tm.statuses.Run); ended(tm.objects.Run) })
+	return tm
+}
+
+// TestWhoseAServiceIs: what counts is its status, its labels, and whether it is the one
+// that was ours.
+func TestWhoseAServiceIs(t *testing.T) {
+	tm := idleTerm(t)
+	ref := model.ObjectRef{Kind: kindService, Namespace: "shop", Name: "web"}
+	const said = "Gateway web: 80/TCP=20001"
+	for i, c := range []struct {
+		uid      types.UID
+		labelled bool
+		said     string
+		ours     bool
+	}{
+		{"1", false, "", false},
+		{"1", true, "", true},
+		{"1", false, "", true}, // its labels have gone
+		{"1", false, "", true}, // and something else changed
+		{"2", false, "", false},
+		{"2", false, said, true}, // an earlier leader's, whose labels have gone
+		{"3", false, "", false},
+		{"3", true, said, true},
+	} {
+		svc := serviceAt("web", 20001, c.said)
+		svc.UID = c.uid
+		if !c.labelled {
+			svc.Labels = nil
+		}
+		tm.takeService(ref, svc)
+		if got := tm.owners[ref] == gw("web") && tm.servicesOf[gw("web")][ref]; got != c.ours || (tm.nameTaken(gw("web"), ref) == "") != c.ours {
+			t.Errorf("step %d: ours is %v, and of the name is said %q", i, got, tm.nameTaken(gw("web"), ref))
+		}
+	}
+	if tm.takeService(ref, nil); len(tm.owners) > 0 || len(tm.servicesOf) > 0 || tm.nameTaken(gw("web"), ref) != "" {
+		t.Errorf("of one that has gone is left %v, %v", tm.owners, tm.servicesOf)
 	}
 }
 

@@ -37,11 +37,13 @@ type term struct {
 	listenerSets map[model.ObjectRef]*gatewayv1.ListenerSet
 	accepted     map[model.ObjectRef]bool // ListenerSets
 	services     map[model.ObjectRef]*corev1.Service
-	slices       map[model.ObjectRef]model.ObjectRef // to their Services
+	slices       map[model.ObjectRef]sliceOf
 	servicesOf   index[model.GatewayKey, model.ObjectRef]
+	owners       map[model.ObjectRef]model.GatewayKey // of the Services that are ours
 	slicesOf     index[model.ObjectRef, model.ObjectRef]
-	strays       map[model.ObjectRef]model.ObjectRef // slices of Kubernetes' own, to their Services
+	strays       map[model.ObjectRef]sliceOf // of Kubernetes' own
 	straysOf     index[model.ObjectRef, model.ObjectRef]
+	others       index[model.ObjectRef, model.ObjectRef]  // others' slices, by the Service that one of the name would be for
 	made         index[model.GatewayKey, model.ObjectRef] // what is to be there for a Gateway
 	maker        map[model.ObjectRef]model.GatewayKey     // the inverse
 	namesakes    index[model.ObjectRef, model.GatewayKey] // Gateways that need a Service of that name
@@ -111,10 +113,10 @@ func newTerm(c *Controller) (*term, error) {
 		}),
 		classes: map[string]*gatewayv1.GatewayClass{}, gateways: map[model.GatewayKey]*gatewayv1.Gateway{},
 		listenerSets: map[model.ObjectRef]*gatewayv1.ListenerSet{}, accepted: map[model.ObjectRef]bool{},
-		services: map[model.ObjectRef]*corev1.Service{}, slices: map[model.ObjectRef]model.ObjectRef{},
-		servicesOf: index[model.GatewayKey, model.ObjectRef]{}, slicesOf: index[model.ObjectRef, model.ObjectRef]{},
+		services: map[model.ObjectRef]*corev1.Service{}, slices: map[model.ObjectRef]sliceOf{},
+		servicesOf: index[model.GatewayKey, model.ObjectRef]{}, owners: map[model.ObjectRef]model.GatewayKey{}, slicesOf: index[model.ObjectRef, model.ObjectRef]{},
 		made: index[model.GatewayKey, model.ObjectRef]{}, setsOf: index[model.GatewayKey, model.ObjectRef]{}, orphans: map[model.ObjectRef]bool{},
-		strays: map[model.ObjectRef]model.ObjectRef{}, straysOf: index[model.ObjectRef, model.ObjectRef]{},
+		strays: map[model.ObjectRef]sliceOf{}, straysOf: index[model.ObjectRef, model.ObjectRef]{}, others: index[model.ObjectRef, model.ObjectRef]{},
 		maker: map[model.ObjectRef]model.GatewayKey{}, namesakes: index[model.ObjectRef, model.GatewayKey]{},
 		fronts: map[model.GatewayKey]*front{}, said: map[model.ObjectRef]*model.Status{}, usersOf: index[string, model.GatewayKey]{}, holds: map[string]bool{}, partings: map[model.GatewayKey]*status.Farewell{}, due: map[model.GatewayKey]bool{},
 		parameters: map[string]*v1alpha1.GatewayParameters{}, dirty: map[model.GatewayKey]bool{},

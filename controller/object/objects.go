@@ -86,6 +86,8 @@ type State struct {
 	Content map[string]any
 	// Version is that of an object whose content is not known; see done.
 	Version string
+	// UID is which one of its name it is: no other one is removed.
+	UID types.UID
 }
 
 // done is what the API server made of what we applied: objects whose content we
@@ -354,7 +356,7 @@ func (o *Objects) apply(ctx context.Context, ref model.ObjectRef, want *Object) 
 	o.Log.Info("applied", "object", ref.String())
 	o.Writes.WithLabelValues(ref.Kind, "ok").Inc()
 	o.note(ref, func(s *State) {
-		s.Digest, s.Content = want.Digest, nil
+		s.Digest, s.Content, s.UID = want.Digest, nil, now.GetUID()
 		if s.Version != "" {
 			s.Version = now.GetResourceVersion()
 		}
@@ -382,13 +384,20 @@ func (o *Objects) writeStatus(ctx context.Context, ref model.ObjectRef, want *Ob
 	return nil
 }
 
-// take removes an object.
+// take removes an object, if it is still the one that we were told of.
 func (o *Objects) take(ctx context.Context, ref model.ObjectRef) error {
 	resource, ok := o.Resources[ref.Kind]
 	if !ok {
 		return fmt.Errorf("%s has no resource", ref.Kind)
 	}
-	err := o.Client.Resource(resource).Namespace(ref.Namespace).Delete(ctx, ref.Name, metav1.DeleteOptions{})
+	o.mu.Lock()
+	uid := o.have[ref].UID
+	o.mu.Unlock()
+	var only metav1.DeleteOptions
+	if uid != "" {
+		only.Preconditions = metav1.NewUIDPreconditions(string(uid))
+	}
+	err := o.Client.Resource(resource).Namespace(ref.Namespace).Delete(ctx, ref.Name, only)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("remove %s: %w", ref, err)
 	}

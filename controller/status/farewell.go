@@ -37,15 +37,37 @@ func (f *Farewell) due(live []metav1.Condition, generation int64) bool {
 	if f == nil || !f.Ours && f.said == nil || i < 0 || live[i].Status == metav1.ConditionUnknown {
 		return false
 	}
-	return f.Alone || live[i].ObservedGeneration < generation || f.said != nil && slices.EqualFunc(f.said.conditions, live, func(a model.Condition, b metav1.Condition) bool {
-		return a.Type == b.Type && a.Reason == b.Reason && a.Status == (b.Status == metav1.ConditionTrue) && b.ObservedGeneration == f.said.generation
+	return f.Alone || live[i].ObservedGeneration < generation || f.said.stands(live)
+}
+
+// stands tells that conditions are what Sluice said, and nobody else wrote, but such
+// as are not ours to change.
+func (s *said) stands(live []metav1.Condition) bool {
+	if s == nil {
+		return false
+	}
+	live = slices.DeleteFunc(slices.Clone(live), theirs)
+	return len(live) == len(s.conditions) && !slices.ContainsFunc(s.conditions, func(c model.Condition) bool {
+		i := ofType(live, c.Type)
+		return i < 0 || live[i].Reason != c.Reason || (live[i].Status == metav1.ConditionTrue) != c.Status || live[i].ObservedGeneration != s.generation
 	})
 }
 
-// conditions take back what was said: as if nobody had seen the object yet.
-func (f *Farewell) conditions(generation int64, now metav1.Time) []metav1.Condition {
+// conditions take back what was said: as if nobody of ours had seen the object yet.
+func (f *Farewell) conditions(have []metav1.Condition, generation int64, now metav1.Time) []metav1.Condition {
 	unknown := func(kind string) metav1.Condition {
 		return metav1.Condition{Type: kind, Status: metav1.ConditionUnknown, Reason: Pending, Message: f.Why, ObservedGeneration: generation, LastTransitionTime: now}
 	}
-	return []metav1.Condition{unknown(string(gatewayv1.GatewayConditionAccepted)), unknown(Programmed)}
+	return among(have, []metav1.Condition{unknown(string(gatewayv1.GatewayConditionAccepted)), unknown(Programmed)})
+}
+
+// saidByOthers are the listeners of which others say something, and that alone.
+func saidByOthers(have []gatewayv1.ListenerStatus) []gatewayv1.ListenerStatus {
+	left := []gatewayv1.ListenerStatus{}
+	for _, l := range have {
+		if said := among(l.Conditions, nil); len(said) > 0 {
+			left = append(left, gatewayv1.ListenerStatus{Name: l.Name, Conditions: said})
+		}
+	}
+	return left
 }

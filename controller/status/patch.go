@@ -37,7 +37,8 @@ func (w Wish) troubled(why string) Wish {
 }
 
 // statusPatch makes the part of an object's status that is Sluice's, nil when
-// the object has it already. What others wrote stays.
+// the object has it already. What others wrote stays: their entries, and among our
+// conditions those whose type has a domain.
 func statusPatch(live source.KubeObject, w Wish, now metav1.Time) any {
 	switch o := live.(type) {
 	case *gatewayv1.GatewayClass:
@@ -111,7 +112,9 @@ func partGateway(o *gatewayv1.Gateway, f *Farewell, now metav1.Time) any {
 	if !f.due(o.Status.Conditions, o.Generation) {
 		return nil
 	}
-	none := gatewayPatch{Addresses: []gatewayv1.GatewayStatusAddress{}, Conditions: f.conditions(o.Generation, now), Listeners: []gatewayv1.ListenerStatus{}}
+	none := gatewayPatch{
+		Addresses: []gatewayv1.GatewayStatusAddress{}, Conditions: f.conditions(o.Status.Conditions, o.Generation, now), Listeners: saidByOthers(o.Status.Listeners),
+	}
 	if f.Keep {
 		none.Addresses = append(none.Addresses, o.Status.Addresses...)
 	}
@@ -155,25 +158,31 @@ type listenerSetPatch struct {
 }
 
 func listenerSetStatus(o *gatewayv1.ListenerSet, w Wish, now metav1.Time) any {
-	if w.Status == nil {
-		if f := w.Farewell; f.due(o.Status.Conditions, o.Generation) {
-			return listenerSetPatch{Conditions: f.conditions(o.Generation, now), Listeners: []gatewayv1.ListenerEntryStatus{}}
-		}
-		return nil
-	}
 	have := make([]gatewayv1.ListenerStatus, len(o.Status.Listeners))
 	for i, l := range o.Status.Listeners {
 		have[i] = gatewayv1.ListenerStatus(l)
 	}
-	listeners := listenersOf(w, have, now)
-	want := listenerSetPatch{Conditions: Conditions(w.Status.Conditions, o.Status.Conditions, w.Generation, now), Listeners: []gatewayv1.ListenerEntryStatus{}}
-	if sameConditions(want.Conditions, o.Status.Conditions) && slices.EqualFunc(listeners, have, sameListener) {
+	if w.Status == nil {
+		if f := w.Farewell; f.due(o.Status.Conditions, o.Generation) {
+			return listenerSetPatch{Conditions: f.conditions(o.Status.Conditions, o.Generation, now), Listeners: entriesOf(saidByOthers(have))}
+		}
 		return nil
 	}
-	for _, l := range listeners {
-		want.Listeners = append(want.Listeners, gatewayv1.ListenerEntryStatus(l))
+	listeners := listenersOf(w, have, now)
+	conditions := Conditions(w.Status.Conditions, o.Status.Conditions, w.Generation, now)
+	if sameConditions(conditions, o.Status.Conditions) && slices.EqualFunc(listeners, have, sameListener) {
+		return nil
 	}
-	return want
+	return listenerSetPatch{Conditions: conditions, Listeners: entriesOf(listeners)}
+}
+
+// entriesOf are statuses of listeners as a ListenerSet has them.
+func entriesOf(listeners []gatewayv1.ListenerStatus) []gatewayv1.ListenerEntryStatus {
+	entries := []gatewayv1.ListenerEntryStatus{}
+	for _, l := range listeners {
+		entries = append(entries, gatewayv1.ListenerEntryStatus(l))
+	}
+	return entries
 }
 
 // parentsPatch is the part of a route's status that we write.

@@ -2,6 +2,7 @@ package status
 
 import (
 	"slices"
+	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -35,15 +36,26 @@ func Conditions(want []model.Condition, have []metav1.Condition, generation int6
 		if w.Status {
 			c.Status = metav1.ConditionTrue
 		}
-		if len(c.Message) > maxMessage {
-			c.Message = c.Message[:maxMessage]
-		}
+		c.Message = cut(c.Message)
 		if i := slices.IndexFunc(have, func(h metav1.Condition) bool { return h.Type == c.Type }); i >= 0 && have[i].Status == c.Status {
 			c.LastTransitionTime = have[i].LastTransitionTime
 		}
 		out = append(out, c)
 	}
 	return out
+}
+
+// cut shortens a message to what the API takes. Half a character would come back as
+// another one, which is not what we wrote, and be written again.
+func cut(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	end := maxMessage
+	for end > 0 && !utf8.RuneStart(message[end]) {
+		end--
+	}
+	return message[:end]
 }
 
 // sameConditions compares sets of conditions.

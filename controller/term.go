@@ -129,7 +129,7 @@ func newTerm(c *Controller) (*term, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.copies.unread = t.source.Unread
+	t.copies.unread, statuses.Resource = t.source.Unread, t.source.Resource
 	return t, nil
 }
 

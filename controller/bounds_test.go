@@ -213,13 +213,13 @@ func TestControllersBounds(t *testing.T) {
 	}
 	for what, err := range map[string]error{
 		"a Service that lost its label gets it back": services.apply("lost", spec, by, object.Manager),
-		"and its status":                     services.patch("lost", targetsPatch, "status"),
-		"a Service of ours is changed":       services.patch("ours", `{"spec":{"ports":[{"name":"http","port":81}]}}`),
-		"its status is":                      services.patch("ours", targetsPatch, "status"),
-		"it is removed":                      services.remove("ours"),
-		"a Service is made":                  services.create("new", spec, by, object.Manager),
-		"a slice is made":                    endpoints.create("new", slice, by, object.Manager, discoveryv1.LabelManagedBy, sliceManager),
-		"a class of ours is held":            classes.patch(w.class, fmt.Sprintf(`{"metadata":{"finalizers":[%q]}}`, finalizer)),
+		"and its status":                      services.patch("lost", targetsPatch, "status"),
+		"a Service of ours is changed":        services.patch("ours", `{"spec":{"ports":[{"name":"http","port":81}]}}`),
+		"its status is":                       services.patch("ours", targetsPatch, "status"),
+		"it is removed":                       services.remove("ours"),
+		"a Service is made":                   services.create("new", spec, by, object.Manager),
+		"a slice is made":                     endpoints.create("new", slice, by, object.Manager, discoveryv1.LabelManagedBy, sliceManager),
+		"a class of ours is held":             classes.patch(w.class, fmt.Sprintf(`{"metadata":{"finalizers":[%q]}}`, finalizer)),
 		"an administrator may do as he likes": w.bounded(w.Config(t), kindService).patch("theirs", label),
 	} {
 		if err != nil {

@@ -134,7 +134,7 @@ spec: {ports: [{name: http, port: 80}]}
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
-metadata: {name: theirs-1, namespace: NS, labels: {kubernetes.io/service-name: theirs, endpointslice.kubernetes.io/managed-by: example.com/other}}
+metadata: {name: theirs-1, namespace: NS, labels: {kubernetes.io/service-name: theirs, endpointslice.kubernetes.io/managed-by: other.example.com}}
 addressType: IPv4
 endpoints: [{addresses: [192.0.2.1]}]
 ---

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/tools/txtar"
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/gateway-api/pkg/consts"
 	"sigs.k8s.io/yaml"
 
 	"sluice.io/sluice/test/cluster/build"
@@ -190,6 +191,18 @@ func objects(t *testing.T, stream string) string {
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n") + "\n"
+}
+
+// TestPreflight wants those who have not got the Gateway API to be shown the release that
+// Sluice knows.
+func TestPreflight(t *testing.T) {
+	b, err := os.ReadFile("sluice/templates/preflight.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "/releases/download/" + consts.BundleVersion + "/"; !strings.Contains(string(b), want) {
+		t.Errorf("it tells to install another release than %s", want)
+	}
 }
 
 var capability = regexp.MustCompile(`^\s+- [A-Z_]+ # [A-Z].*\.$`)

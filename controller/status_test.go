@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -131,4 +132,52 @@ func TestNoHotLoop(t *testing.T) {
 	if r.metric(t, `sluice_controller_writes_total{kind="HTTPRoute",result="fought"}`) == 0 {
 		t.Error("the metrics do not tell of the fight")
 	}
+}
+
+// TestStatusesInAnOlderVersion: the Gateway API v1.5 has TCPRoutes in v1alpha2 only.
+func TestStatusesInAnOlderVersion(t *testing.T) {
+	w := newWorld(t)
+	const crd = "crd/tcproutes.gateway.networking.k8s.io"
+	if first := w.Kube(t, "get", crd, "-o", "jsonpath={.spec.versions[*].name}"); first != "v1 v1alpha2" {
+		t.Fatalf("the versions of TCPRoutes are %s", first)
+	}
+	routes := func(version string) string {
+		return "/apis/gateway.networking.k8s.io/" + version + "/namespaces/" + w.ns + "/tcproutes"
+	}
+	served := func(version string) bool { // it says 429 while it changes
+		_, err := w.Kubectl(context.Background(), "get", "--raw", routes(version))
+		return err == nil
+	}
+	serve := func(v1 bool) {
+		w.Kube(t, "patch", crd, "--type=json", "-p", fmt.Sprintf(`[{"op":"replace","path":"/spec/versions/0/served","value":%t}]`, v1))
+		w.await("whether v1 is served", func() bool {
+			return served("v1") == v1 && served("v1alpha2")
+		})
+	}
+	t.Cleanup(func() { serve(true) })
+	serve(false)
+	w.Apply(t, fmt.Sprintf(`
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: %[1]s}
+spec:
+  gatewayClassName: %[2]s
+  listeners: [{name: tcp, port: 70, protocol: TCP}]
+---
+apiVersion: gateway.networking.k8s.io/v1alpha2
+kind: TCPRoute
+metadata: {name: db, namespace: %[1]s}
+spec:
+  parentRefs: [{name: gw}]
+  rules: [{backendRefs: [{name: nothing, port: 80}]}]
+`, w.ns, w.class))
+	w.run()
+	observed := func() bool {
+		r := read[gatewayv1.TCPRoute](w, routes("v1alpha2")+"/db")
+		return len(r.Status.Parents) == 1 && r.Status.Parents[0].ControllerName == Name && r.Status.Parents[0].Conditions[0].ObservedGeneration == r.Generation
+	}
+	w.await("its status", observed)
+	serve(true)
+	w.Kube(t, "patch", "tcproutes.v1alpha2.gateway.networking.k8s.io", "-n", w.ns, "db", "--type=merge", "-p", `{"spec":{"parentRefs":[{"name":"gw","sectionName":"tcp"}]}}`)
+	w.await("its status, with both versions served", observed)
 }

@@ -118,7 +118,8 @@ func newTerm(c *Controller) (*term, error) {
 		made: index[model.GatewayKey, model.ObjectRef]{}, setsOf: index[model.GatewayKey, model.ObjectRef]{}, orphans: map[model.ObjectRef]bool{},
 		strays: map[model.ObjectRef]sliceOf{}, straysOf: index[model.ObjectRef, model.ObjectRef]{}, others: index[model.ObjectRef, model.ObjectRef]{},
 		maker: map[model.ObjectRef]model.GatewayKey{}, namesakes: index[model.ObjectRef, model.GatewayKey]{},
-		fronts: map[model.GatewayKey]*front{}, said: map[model.ObjectRef]*model.Status{}, usersOf: index[string, model.GatewayKey]{}, holds: map[string]bool{}, partings: map[model.GatewayKey]*status.Farewell{}, due: map[model.GatewayKey]bool{},
+		fronts: map[model.GatewayKey]*front{}, said: map[model.ObjectRef]*model.Status{}, partings: map[model.GatewayKey]*status.Farewell{},
+		usersOf: index[string, model.GatewayKey]{}, holds: map[string]bool{}, due: map[model.GatewayKey]bool{},
 		parameters: map[string]*v1alpha1.GatewayParameters{}, dirty: map[model.GatewayKey]bool{},
 	}
 	t.nodes, t.ports, t.pools, t.copies = newNodes(), newPorts(), pool.New(c.log), &copies{in: c.opts.Copies, objects: t.objects}
@@ -130,7 +131,7 @@ func newTerm(c *Controller) (*term, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.copies.unread = t.source.Unread
+	t.copies.unread, statuses.Resource = t.source.Unread, t.source.Resource
 	return t, nil
 }
 

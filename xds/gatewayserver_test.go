@@ -217,7 +217,7 @@ func TestBadCertificate(t *testing.T) {
 	stop()
 	m := model.NewMesh()
 	m.Apply(e.mesh.All())
-	translated, err := json.Marshal(xds.Translate(m))
+	translated, err := json.Marshal(xds.Translate(m, xds.DefaultNetnsDir))
 	if err != nil {
 		t.Fatal(err)
 	}

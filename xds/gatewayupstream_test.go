@@ -29,26 +29,12 @@ func TestBackendTLS(t *testing.T) {
 	e, d := newEdge(t), model.NewDelta()
 	ca, other, clients := newAuthority(t, "ca"), newAuthority(t, "other"), newAuthority(t, "clients")
 	var plain atomic.Int64
-	tell := func(rw http.ResponseWriter, r *http.Request) {
-		if r.TLS == nil {
-			plain.Add(1)
-			return
-		}
-		if r.Header.Get("Upgrade") != "" {
-			webSocket(t).ServeHTTP(rw, r)
-			return
-		}
-		by := "nobody"
-		if len(r.TLS.PeerCertificates) > 0 {
-			by = r.TLS.PeerCertificates[0].DNSNames[0]
-		}
-		fmt.Fprintf(rw, "%s %s by %s", r.Proto, r.TLS.ServerName, by)
-	}
+	tell := tellsOfTLS(t, &plain)
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(clients.pem)
 	both := &tls.Config{Certificates: []tls.Certificate{ca.pair("a.shop.example", "spiffe://shop/a")}, ClientCAs: pool, ClientAuth: tls.VerifyClientCertIfGiven}
-	e.server.secure(8443, true, both, http.HandlerFunc(tell))
-	e.server.secure(8444, false, both, http.HandlerFunc(tell))
+	e.server.secure(8443, true, both, tell)
+	e.server.secure(8444, false, both, tell)
 	cabundle, otherBundle := bundle(d, "ca", ca), bundle(d, "other", other)
 	add := func(name string, port uint16, app model.AppProtocol, p model.BackendTLS) {
 		service(d, name, app, at(e.server.v4, port))
@@ -100,6 +86,36 @@ func TestBackendTLS(t *testing.T) {
 			t.Errorf("WebSocket to %s: %v", name, err)
 		}
 	}
+	sharesSession(t, client)
+	if plain.Load() > 0 {
+		t.Errorf("%d requests reached the backend in plain text", plain.Load())
+	}
+}
+
+// tellsOfTLS serves what was agreed on: the protocol, the server's name, and the
+// client's by its certificate. It counts requests in plain text.
+func tellsOfTLS(t *testing.T, plain *atomic.Int64) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.TLS == nil {
+			plain.Add(1)
+			return
+		}
+		if r.Header.Get("Upgrade") != "" {
+			webSocket(t).ServeHTTP(rw, r)
+			return
+		}
+		by := "nobody"
+		if len(r.TLS.PeerCertificates) > 0 {
+			by = r.TLS.PeerCertificates[0].DNSNames[0]
+		}
+		fmt.Fprintf(rw, "%s %s by %s", r.Proto, r.TLS.ServerName, by)
+	})
+}
+
+// sharesSession asks for session.org, whose backends share sessions: with TLS, without,
+// and one that is not usable.
+func sharesSession(t *testing.T, client visitor) {
+	t.Helper()
 	got := map[string]int{}
 	for range 40 {
 		resp, body, err := client.ask("http://session.org/")
@@ -111,9 +127,6 @@ func TestBackendTLS(t *testing.T) {
 	// What the unusable one would have got is tried again with the others.
 	if got["200 true"] == 0 || got["200 false"] == 0 || got["200 true"]+got["200 false"]+got["503 false"] != 40 {
 		t.Errorf("a session of backends with and without TLS, and one that is not usable: %v", got)
-	}
-	if plain.Load() > 0 {
-		t.Errorf("%d requests reached the backend in plain text", plain.Load())
 	}
 }
 

@@ -116,7 +116,7 @@ func translated(t *testing.T, d *model.Delta) map[string][]byte {
 	t.Helper()
 	m := model.NewMesh()
 	m.Apply(d)
-	b, err := json.Marshal(xds.Translate(m))
+	b, err := json.Marshal(xds.Translate(m, xds.DefaultNetnsDir))
 	if err != nil {
 		t.Fatal(err)
 	}

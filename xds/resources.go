@@ -34,11 +34,8 @@ type Resources struct {
 }
 
 // Translate returns all resources that a mesh makes, with the workloads' mounts
-// below [DefaultNetnsDir].
-func Translate(m *model.Mesh) Resources { return TranslateIn(m, DefaultNetnsDir) }
-
-// TranslateIn is [Translate] with the workloads' mounts below a folder.
-func TranslateIn(m *model.Mesh, netnsDir string) Resources {
+// below a folder.
+func Translate(m *model.Mesh, netnsDir string) Resources {
 	c := newPlan(translate.Options{NetnsDir: netnsDir}).grow(m.All())
 	return Resources{
 		Clusters:  c.messages(clusters),

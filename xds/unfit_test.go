@@ -25,7 +25,7 @@ func TestWhatCannotBeEncodedIsTold(t *testing.T) {
 	}
 	mesh := model.NewMesh()
 	mesh.Apply(d)
-	if got := xds.Translate(mesh).Unfit; len(got) != 1 {
+	if got := xds.Translate(mesh, xds.DefaultNetnsDir).Unfit; len(got) != 1 {
 		t.Errorf("Translate tells %+v", got)
 	}
 

@@ -15,6 +15,7 @@ import (
 	"sluice.io/sluice/netns"
 	"sluice.io/sluice/observe/health"
 	"sluice.io/sluice/source/kube"
+	"sluice.io/sluice/source/kube/kubeconfig"
 )
 
 // readsWithin is how long what reads the cluster may stand still: it goes round every ten
@@ -24,7 +25,7 @@ const readsWithin = 2 * time.Minute
 // agentFlags are those of the agent of a cluster's node.
 type agentFlags struct {
 	cfg     agent.Config
-	access  kube.Access
+	access  kubeconfig.Access
 	logs    logFlags
 	copies  string
 	address string

@@ -18,6 +18,7 @@ import (
 	"sluice.io/sluice/resolve"
 	"sluice.io/sluice/source"
 	"sluice.io/sluice/source/kube"
+	"sluice.io/sluice/source/kube/kubeconfig"
 )
 
 // copiesNamespace is where the controller keeps copies for agents.
@@ -33,7 +34,7 @@ func asPlugin() bool { return filepath.Base(os.Args[0]) == plugin }
 // agent of one of its nodes.
 type reach struct {
 	paths     agent.Paths
-	access    kube.Access
+	access    kubeconfig.Access
 	node      string
 	namespace string // of Sluice's parts
 }
@@ -153,7 +154,7 @@ func printClusterProblems(w io.Writer, problems []source.Problem) {
 }
 
 // addServiceFlags binds the flags of a part of Sluice that runs in a cluster.
-func addServiceFlags(cmd *cobra.Command, a *kube.Access) {
+func addServiceFlags(cmd *cobra.Command, a *kubeconfig.Access) {
 	cmd.Flags().StringVar(&a.Kubeconfig, "kubeconfig", "", "path of the kubeconfig file (default: the pod's service account)")
 	cmd.Flags().StringVar(&a.Context, "context", "", "context of the kubeconfig")
 	_ = cmd.MarkFlagFilename("kubeconfig")

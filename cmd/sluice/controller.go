@@ -10,12 +10,13 @@ import (
 	"sluice.io/sluice/controller"
 	"sluice.io/sluice/observe/health"
 	"sluice.io/sluice/source/kube"
+	"sluice.io/sluice/source/kube/kubeconfig"
 )
 
 // controllerFlags are those of the controller.
 type controllerFlags struct {
 	opts    controller.Options
-	access  kube.Access
+	access  kubeconfig.Access
 	logs    logFlags
 	address string
 	qps     float32

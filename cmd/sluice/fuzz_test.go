@@ -42,7 +42,7 @@ func FuzzTranslate(f *testing.F) {
 		mesh := model.NewMesh()
 		mesh.Apply(result.Delta)
 		place(mesh, agent.Paths{RunDir: "/run/sluice"})
-		resources := xds.Translate(mesh)
+		resources := xds.Translate(mesh, xds.DefaultNetnsDir)
 		checkResources(t, resources)
 		checkRoutes(t, mesh, resources)
 		_, err := json.Marshal(translation{

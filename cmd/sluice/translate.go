@@ -73,7 +73,7 @@ func translate(folder string, paths agent.Paths) (*translation, error) {
 		return nil, err
 	}
 	place(mesh, paths)
-	all := xds.TranslateIn(mesh, paths.NetnsDir())
+	all := xds.Translate(mesh, paths.NetnsDir())
 	if len(all.Unfit) > 0 {
 		r := all.Unfit[0]
 		return nil, fmt.Errorf("%s cannot be said to Envoy: %s", r.Origin, r.Message)

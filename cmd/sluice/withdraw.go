@@ -9,11 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice.io/sluice/source/kube"
+	"sluice.io/sluice/source/kube/kubeconfig"
 )
 
 func withdrawCommand() *cobra.Command {
 	var (
-		access               kube.Access
+		access               kubeconfig.Access
 		namespace, daemonSet string
 		within               time.Duration
 	)

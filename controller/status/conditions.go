@@ -3,6 +3,7 @@ package status
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -40,9 +41,7 @@ func Conditions(want []model.Condition, have []metav1.Condition, generation int6
 		if w.Status {
 			c.Status = metav1.ConditionTrue
 		}
-		if len(c.Message) > maxMessage {
-			c.Message = c.Message[:maxMessage]
-		}
+		c.Message = cut(c.Message)
 		if i := ofType(have, c.Type); i >= 0 && have[i].Status == c.Status {
 			c.LastTransitionTime = have[i].LastTransitionTime
 		}
@@ -80,6 +79,19 @@ func among(have, ours []metav1.Condition) []metav1.Condition {
 // ofType is where the condition of a type is; negative when there is none.
 func ofType(list []metav1.Condition, kind string) int {
 	return slices.IndexFunc(list, func(c metav1.Condition) bool { return c.Type == kind })
+}
+
+// cut shortens a message to what the API takes. Half a character would come back as
+// another one, which is not what we wrote, and be written again.
+func cut(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	end := maxMessage
+	for end > 0 && !utf8.RuneStart(message[end]) {
+		end--
+	}
+	return message[:end]
 }
 
 // sameConditions compares sets of conditions.

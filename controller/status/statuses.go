@@ -19,18 +19,20 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
 	"sluice.io/sluice/controller/queue"
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/source"
-	"sluice.io/sluice/source/kube"
 )
 
 // Config is what Statuses need.
 type Config struct {
 	Client dynamic.Interface
+	// Resource is that of a kind, in the version in which it was seen.
+	Resource func(kind string) (schema.GroupVersionResource, bool)
 	// Urgent tells which statuses go first.
 	Urgent func(model.ObjectRef) bool
 	// Writes counts by kind and result.
@@ -63,6 +65,7 @@ type history struct {
 	wish    Wish
 	pacer   queue.Pacer
 	contest queue.Contest // over that wish
+	missed  bool          // the last write found no such object
 }
 
 // NewStatuses returns a writer of statuses that knows none. It asks nothing yet.
@@ -174,22 +177,51 @@ func (s *Statuses) look(ctx context.Context, ref model.ObjectRef) (time.Duration
 	}
 	now, err := s.write(ctx, ref, live, patch)
 	switch {
-	case apierrors.IsNotFound(err):
-		return 0, nil
+	case apierrors.IsNotFound(err) && s.miss(ref):
+		return missPause, nil
 	case err != nil:
 		return 0, err
 	}
 	s.Writes.WithLabelValues(ref.Kind, "ok").Inc()
+	s.wrote(ref, live, now)
+	return 0, nil
+}
+
+// wrote notes what the API server made of a write.
+func (s *Statuses) wrote(ref model.ObjectRef, live, now source.KubeObject) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.live[ref] == live {
 		s.live[ref] = now
 	}
-	return 0, nil
+	if h := s.written[ref]; h != nil {
+		h.missed = false
+	}
+}
+
+// missPause is how long it may take to be told that an object is gone.
+const missPause = time.Second
+
+// miss notes that an object was not found, and tells whether that is no error yet: it
+// has just been deleted, most likely, which is about to be told. One that is there all
+// the same, a moment later, is of a kind that cannot be written to.
+func (s *Statuses) miss(ref model.ObjectRef) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.written[ref]
+	if h == nil {
+		return true // it has been told meanwhile
+	}
+	first := !h.missed
+	h.missed = true
+	if first {
+		h.contest.Undo()
+	}
+	return first
 }
 
 func (s *Statuses) write(ctx context.Context, ref model.ObjectRef, live source.KubeObject, patch any) (source.KubeObject, error) {
-	resource, ok := kube.Resource(ref.Kind)
+	resource, ok := s.Resource(ref.Kind)
 	if !ok {
 		return nil, fmt.Errorf("%s has no resource", ref.Kind)
 	}
@@ -247,9 +279,9 @@ func (s *Statuses) restrain(ref model.ObjectRef, w Wish) (wait time.Duration, fo
 }
 
 func (s *Statuses) failed(ref model.ObjectRef, err error) {
+	s.calmed(ref)
 	if apierrors.IsConflict(err) {
 		s.Writes.WithLabelValues(ref.Kind, "conflict").Inc()
-		s.calmed(ref)
 		return // what was written in between is about to be told
 	}
 	s.Writes.WithLabelValues(ref.Kind, "error").Inc()

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	"sluice.io/sluice/model"
@@ -115,6 +116,17 @@ func (s *Source) Name() string { return s.opts.Config.Host }
 
 // Progress says which kinds are waited for at the start; empty when none is.
 func (s *Source) Progress() string { return s.inbox.awaited(s.watches) }
+
+// Resource is the resource of a kind, in the version in which it is watched: the API
+// server may not have the best one. Anybody may ask, at any time.
+func (s *Source) Resource(kindName string) (schema.GroupVersionResource, bool) {
+	for _, w := range s.watches {
+		if w.kind.name == kindName {
+			return w.resource(), true
+		}
+	}
+	return schema.GroupVersionResource{}, false
+}
 
 // Unread tells of a Secret or ConfigMap that it is there and could not be fetched, so
 // that it is none that is not there. Only what Run calls may ask.

@@ -174,14 +174,4 @@ func on[T source.KubeObject](f func(T)) func(source.KubeObject) {
 	}
 }
 
-// Resource is the resource of a kind of the best version.
-func Resource(kindName string) (schema.GroupVersionResource, bool) {
-	for _, k := range allKinds() {
-		if k.name == kindName {
-			return k.gv(k.versions[0]).WithResource(k.plural), true
-		}
-	}
-	return schema.GroupVersionResource{}, false
-}
-
 var allKinds = sync.OnceValue(func() []*kind { return kindsFor(Options{Pods: true, Copies: "any"}) })

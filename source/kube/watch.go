@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
@@ -30,6 +32,8 @@ type watch struct {
 	// current asks for lists as they are now. Others may be of an API server that is
 	// behind, and who removes what has no reason to be there would miss the reason.
 	current bool
+	// watched is the version that was watched last; nil for none yet.
+	watched atomic.Pointer[string]
 }
 
 func newWatch(k *kind, c *clients, in *inbox, o Options) *watch {
@@ -84,6 +88,15 @@ func (w *watch) version(ctx context.Context) (string, error) {
 	return w.clients.served(ctx, w.kind)
 }
 
+// resource is the kind's in the version that is watched.
+func (w *watch) resource() schema.GroupVersionResource {
+	version := w.kind.versions[0]
+	if v := w.watched.Load(); v != nil {
+		version = *v
+	}
+	return w.kind.gv(version).WithResource(w.kind.plural)
+}
+
 // pauseFor pauses for the time and up to half as long again.
 func pauseFor(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d + rand.N(d/2))
@@ -96,6 +109,7 @@ func pauseFor(ctx context.Context, d time.Duration) {
 
 // reflect lists and watches until the kind is no longer served in the version.
 func (w *watch) reflect(ctx context.Context, version string) {
+	w.watched.Store(&version)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var expected any

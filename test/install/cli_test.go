@@ -141,7 +141,7 @@ func (p *program) run(t *testing.T, c call) {
 			err = cmd.Wait()
 		}
 		if failed := err != nil; failed != (c.err != "") || !strings.Contains(errOut.String(), strings.TrimSpace(c.err)) || !strings.Contains(errOut.String(), c.says) {
-			return fmt.Errorf("%w, want an error: %q, and %q said\n%s\n%s", err, c.err, c.says, out.String(), errOut.String())
+			return fmt.Errorf("it ends with %q, want an error: %q, and %q said\n%s\n%s", fmt.Sprint(err), c.err, c.says, out.String(), errOut.String())
 		}
 		for _, want := range c.want {
 			if !strings.Contains(out.String(), want) {

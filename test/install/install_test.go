@@ -126,6 +126,7 @@ func (w *world) leastPrivilege(t *testing.T) {
 		{"controller", "patch", "gateways/status", "default", true},
 		{"controller", "patch", "gateways", "default", false},
 		{"controller", "delete", "addresspools", "default", false},
+		{"controller", "update", "gateways/finalizers", "default", false},
 	} {
 		what, part, _ := strings.Cut(c.what, "/")
 		out, _ := w.cluster.Kubectl(w.ctx, "auth", "can-i", c.verb, what, "--subresource="+part, "-n", c.namespace, account+c.who) // "no" is an exit code, too
@@ -133,6 +134,7 @@ func (w *world) leastPrivilege(t *testing.T) {
 			t.Errorf("%s may %s %s in %s: %v", c.who, c.verb, c.what, c.namespace, may)
 		}
 	}
+	w.controllerIsBounded(t)
 }
 
 // serves: a Gateway gets an address of each family from the pool, and answers there.

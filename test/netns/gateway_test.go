@@ -3,6 +3,7 @@ package netns
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
@@ -58,8 +59,8 @@ func startGateway(s *space, ca *authority) *gateway {
 
 // TestGateway proves that a gateway serves each protocol at its own addresses,
 // over both families, to a pod that is in no mesh and to a process of the node;
-// that backends learn the client's address; and that ports which are no
-// gateway's stay whose they are.
+// that backends learn the client's address where the protocol has a place for it; and
+// that ports which are no gateway's stay whose they are.
 func TestGateway(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t)
@@ -76,6 +77,7 @@ func TestGateway(t *testing.T) {
 			g.isGuarded(t, c, family)
 		}
 		g.tellsWhoDialled(t, pod, family)
+		g.showsTheNode(t, pod, family, ca, node.V4)
 	})
 }
 
@@ -153,6 +155,34 @@ func (g *gateway) tellsWhoDialled(t *testing.T, c *client, family int) {
 	}
 	if got := a.Seen.Header("X-Forwarded-For"); got != c.Addr(family).String() {
 		t.Errorf("the backend is told that %q dialled, want %s", got, c.Addr(family))
+	}
+}
+
+// showsTheNode wants backends to which bytes are carried as they are to see the node,
+// and not the client: docs say so.
+func (g *gateway) showsTheNode(t *testing.T, c *client, family int, ca *authority, node netip.Addr) {
+	t.Helper()
+	saw := map[string]netip.Addr{}
+	conn, err := c.tcp(family, g.on(family, 70))
+	if err != nil {
+		t.Fatal(err)
+	}
+	saw["TCP"] = conn.Remote.Addr()
+	_ = conn.Close()
+	d, err := c.udp(family, g.on(family, 53))
+	if err != nil {
+		t.Fatal(err)
+	}
+	saw["UDP"] = d.Remote.Addr()
+	a, _, err := c.visit(visit{to: "https://through.example.com/", at: g.on(family, 443), ca: ca})
+	if err != nil || a.Seen == nil {
+		t.Fatalf("TLS: %+v %v", a, err)
+	}
+	saw["TLS that passes through"] = a.Seen.RemoteIP()
+	for over, got := range saw {
+		if got != node {
+			t.Errorf("%s: the backend sees %s, want the node's %s", over, got, node)
+		}
 	}
 }
 

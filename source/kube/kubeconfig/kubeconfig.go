@@ -1,4 +1,8 @@
-package kube
+// Package kubeconfig finds the way to a cluster, as kubectl does: by a kubeconfig and a
+// context, or by the service account of a pod.
+//
+// It owns where that is looked for. It must not know what is asked there.
+package kubeconfig
 
 import (
 	"fmt"

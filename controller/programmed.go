@@ -3,6 +3,7 @@ package controller
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -26,8 +27,9 @@ type lack struct {
 	all string
 	// address is why it has no address, if it has none.
 	address string
-	// ports keep single ports from being served.
-	ports map[model.PortKey]string
+	// ports keep single ports from being served, and partly some nodes from serving
+	// them.
+	ports, partly map[model.PortKey]string
 	// log is what the cluster's operator should know, too.
 	log string
 }
@@ -68,16 +70,17 @@ func (l *lack) ofNodes(n *nodes, params *v1alpha1.GatewayParameters) {
 	}
 }
 
-// of is why a listener is not served; empty when it is.
-func (l *lack) of(gw model.GatewayKey, s *model.ListenerStatus) string {
+// of is why a listener is not served; empty when it is. Partly is why some nodes do
+// not serve it.
+func (l *lack) of(gw model.GatewayKey, s *model.ListenerStatus) (why, partly string) {
 	if l.all != "" {
-		return l.all
+		return l.all, ""
 	}
 	k := model.PortKey{Gateway: gw, Port: s.Port, Protocol: model.TCP}
 	if s.Protocol == string(gatewayv1.UDPProtocolType) {
 		k.Protocol = model.UDP
 	}
-	return l.ports[k]
+	return l.ports[k], l.partly[k]
 }
 
 // parentNotProgrammed is a reason of a ListenerSet's, which has no name in the API.
@@ -103,6 +106,8 @@ func (l *lack) amend(gw *model.Status, sets []*model.Status) (*model.Status, []*
 		return gw, sets
 	case parent.Status && !served:
 		*parent = withheld(status.Pending, or(l.all, "no listener is served: "+why))
+	case parent.Status && len(l.partly) > 0:
+		parent.Message += "; some nodes do not serve all of it: see the listeners"
 	case parent.Reason == status.AddressNotAssigned:
 		parent.Message += after(l.address) + after(l.all)
 	}
@@ -135,8 +140,12 @@ func (l *lack) amendListeners(st *model.Status) (out *model.Status, served bool,
 			continue
 		}
 		c := &s.Conditions[at]
-		if w := l.of(st.Gateway, s); c.Status && w != "" {
+		switch w, partly := l.of(st.Gateway, s); {
+		case !c.Status:
+		case w != "":
 			*c, why = withheld(status.Pending, w), or(why, w)
+		case partly != "":
+			c.Message = strings.TrimPrefix(c.Message+after(partly), "; ")
 		}
 		served = served || c.Status
 	}

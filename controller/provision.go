@@ -149,6 +149,7 @@ func (t *term) provide(k model.GatewayKey, g *gatewayv1.Gateway, was, f *front) 
 	t.settle(k, objects)
 	f.lack.ofService(f.service, ports, live)
 	f.lack.ofNodes(t.nodes, params)
+	f.lack.ofReports(k, t.ports, t.reports, t.nodes.names(params.Selector().AsSelector()))
 }
 
 // settle has a Gateway's objects made, and removes all others: those that were

@@ -51,6 +51,7 @@ type term struct {
 	said         map[model.ObjectRef]*model.Status        // of Gateways and ListenerSets, by resolve
 	partings     map[model.GatewayKey]*status.Farewell    // of those that are no longer served
 	parameters   map[string]*v1alpha1.GatewayParameters
+	reports      map[string]*v1alpha1.NodeReport // by node
 	nodes        *nodes
 	ports        *ports
 	pools        *pool.Pools
@@ -117,7 +118,7 @@ func newTerm(c *Controller) (*term, error) {
 		strays: map[model.ObjectRef]model.ObjectRef{}, straysOf: index[model.ObjectRef, model.ObjectRef]{},
 		maker: map[model.ObjectRef]model.GatewayKey{}, namesakes: index[model.ObjectRef, model.GatewayKey]{},
 		fronts: map[model.GatewayKey]*front{}, said: map[model.ObjectRef]*model.Status{}, usersOf: index[string, model.GatewayKey]{}, holds: map[string]bool{}, partings: map[model.GatewayKey]*status.Farewell{}, due: map[model.GatewayKey]bool{},
-		parameters: map[string]*v1alpha1.GatewayParameters{}, dirty: map[model.GatewayKey]bool{},
+		reports: map[string]*v1alpha1.NodeReport{}, parameters: map[string]*v1alpha1.GatewayParameters{}, dirty: map[model.GatewayKey]bool{},
 	}
 	t.nodes, t.ports, t.pools, t.copies = newNodes(), newPorts(), pool.New(c.log), &copies{in: c.opts.Copies, objects: t.objects}
 	var err error
@@ -182,6 +183,8 @@ func (t *term) take(ref model.ObjectRef, obj *source.Object) {
 		t.all = t.nodes.change(ref, as[*corev1.Pod](obj)) || t.all
 	case kube.KindNode:
 		t.all = t.nodes.label(ref.Name, labelsOf(obj)) || t.all
+	case kube.KindNodeReport:
+		t.takeReport(ref.Name, as[*v1alpha1.NodeReport](obj))
 	case kindParameters:
 		keep(t.parameters, ref.Name, as[*v1alpha1.GatewayParameters](obj))
 		t.all = true

@@ -11,7 +11,7 @@ var GroupVersion = schema.GroupVersion{Group: "sluice.io", Version: "v1alpha1"}
 
 // AddToScheme adds the types of this package to a scheme.
 func AddToScheme(s *runtime.Scheme) error {
-	s.AddKnownTypes(GroupVersion, &Workload{}, &WorkloadList{}, &AddressPool{}, &AddressPoolList{}, &GatewayParameters{}, &GatewayParametersList{})
+	s.AddKnownTypes(GroupVersion, &Workload{}, &WorkloadList{}, &AddressPool{}, &AddressPoolList{}, &GatewayParameters{}, &GatewayParametersList{}, &NodeReport{}, &NodeReportList{})
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 }

@@ -32,7 +32,7 @@ type Options struct {
 	OfNode string
 	// Serving selects, by labels in a namespace, pods that are handed on as Pods.
 	// It is for a reader without Pods.
-	// Nodes are handed on then, too, with their labels, and the Gateway API's CRDs with
+	// Nodes are handed on then, too, with their labels, what their Envoys reject, and the Gateway API's CRDs with
 	// their releases.
 	Serving *Selection
 	// Cgroup returns the path of a pod's cgroup on this node. Nil where there is no

@@ -65,6 +65,9 @@ const (
 // KindNode is the kind of nodes, which are known by their metadata.
 const KindNode = "Node"
 
+// KindNodeReport is the kind in which agents tell what their Envoys reject.
+const KindNodeReport = "NodeReport"
+
 // KindDefinition is the kind of CRDs, of which those of the Gateway API are known
 // by their release and channel.
 const KindDefinition = "CustomResourceDefinition"
@@ -97,6 +100,9 @@ func kindsFor(o Options) []*kind {
 		}, &kind{
 			name: KindNode, plural: "nodes", versions: []string{"v1"}, metadata: true,
 			new: func() source.KubeObject { return &metav1.PartialObjectMetadata{} }, trim: on(trimNode),
+		}, &kind{
+			name: KindNodeReport, plural: "nodereports", group: v1alpha1.GroupVersion.Group, versions: []string{"v1alpha1"},
+			new: of[v1alpha1.NodeReport], list: &v1alpha1.NodeReportList{},
 		}, &kind{
 			name: KindDefinition, plural: "customresourcedefinitions", group: "apiextensions.k8s.io", versions: []string{"v1"}, metadata: true,
 			new: func() source.KubeObject { return &metav1.PartialObjectMetadata{} }, trim: on(trimDefinition),
@@ -184,4 +190,4 @@ func Resource(kindName string) (schema.GroupVersionResource, bool) {
 	return schema.GroupVersionResource{}, false
 }
 
-var allKinds = sync.OnceValue(func() []*kind { return kindsFor(Options{Pods: true, Copies: "any"}) })
+var allKinds = sync.OnceValue(func() []*kind { return kindsFor(Options{Pods: true, Copies: "any", Serving: &Selection{}}) })

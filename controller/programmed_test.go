@@ -38,6 +38,15 @@ func shown(st *model.Status) string {
 	return strings.Join(all, "\n")
 }
 
+// judge has a lack amend statuses, of whose listeners none is served yet.
+func (l *lack) judge(all ...*model.Status) []*model.Status {
+	var said []judged
+	for _, st := range all {
+		said = append(said, judged{status: st})
+	}
+	return l.amend(said)
+}
+
 func portLack(gateway string, ports ...uint16) map[model.PortKey]string {
 	all := map[model.PortKey]string{}
 	for _, p := range ports {
@@ -72,15 +81,41 @@ func TestWhatLacksIsNotProgrammed(t *testing.T) {
 			served + "listeners are served\n" + served, served + "listeners are served\n" + served},
 	} {
 		before := shown(c.gateway) + shown(c.set)
-		gateway, sets := c.lack.amend(c.gateway, []*model.Status{c.set})
-		if got := shown(gateway); got != c.want {
+		said := c.lack.judge(c.gateway, c.set)
+		if got := shown(said[0]); got != c.want {
 			t.Errorf("%s: the Gateway is\n%s\nwant\n%s", name, got, c.want)
 		}
-		if got := shown(sets[0]); got != c.wanted {
+		if got := shown(said[1]); got != c.wanted {
 			t.Errorf("%s: the ListenerSet is\n%s\nwant\n%s", name, got, c.wanted)
 		}
 		if shown(c.gateway)+shown(c.set) != before {
 			t.Errorf("%s: what resolve holds was changed", name)
+		}
+	}
+}
+
+// TestWithoutAnAgentNothingNewIsServed: what is served stays so, and says what it
+// waits for.
+func TestWithoutAnAgentNothingNewIsServed(t *testing.T) {
+	l := lack{fresh: "no agent", ports: portLack("web", 82)}
+	served := map[string]bool{"l0": true, "l2": true}
+	for name, c := range map[string]struct {
+		gateway, set map[string]bool
+		want, wanted string
+	}{
+		"all is new": {nil, nil, "false Pending no agent\nfalse Pending no agent\nfalse Pending no agent\nfalse Pending no agent",
+			"false ParentNotProgrammed Gateway shop/web: no agent\nfalse Pending no agent"},
+		"one listener is new": {served, nil, "true Programmed listeners are served; no agent\ntrue Programmed \nfalse Pending no agent\nfalse Pending no target for 82",
+			"false Pending no listener is served: see their conditions\nfalse Pending no agent"},
+		"only the ListenerSet's is not": {nil, served, "true Programmed listeners are served; no agent\nfalse Pending no agent\nfalse Pending no agent\nfalse Pending no agent",
+			"true Programmed listeners are served\ntrue Programmed "},
+	} {
+		said := l.amend([]judged{{resolved("web", 80, 81, 82), c.gateway}, {resolved("web", 83), c.set}})
+		if got := shown(said[0]); got != c.want {
+			t.Errorf("%s: the Gateway is\n%s\nwant\n%s", name, got, c.want)
+		}
+		if got := shown(said[1]); got != c.wanted {
+			t.Errorf("%s: the ListenerSet is\n%s\nwant\n%s", name, got, c.wanted)
 		}
 	}
 }
@@ -90,16 +125,16 @@ func TestWhatLacksIsNotProgrammed(t *testing.T) {
 func TestWhatIsWrongAlreadyStaysSo(t *testing.T) {
 	st := resolved("web", 80)
 	st.Conditions[1] = withheld("AddressNotUsable", "192.0.2.1 is another's")
-	if got, _ := (&lack{all: "no node", address: "none is free"}).amend(st, nil); got.Condition(status.Programmed).Message != "192.0.2.1 is another's" {
+	if got := (&lack{all: "no node", address: "none is free"}).judge(st)[0]; got.Condition(status.Programmed).Message != "192.0.2.1 is another's" {
 		t.Errorf("Programmed is %+v", got.Condition(status.Programmed))
 	}
 	st.Conditions[1] = withheld(status.AddressNotAssigned, "no address is assigned yet")
-	got, _ := (&lack{address: "none is free"}).amend(st, nil)
+	got := (&lack{address: "none is free"}).judge(st)[0]
 	if c := got.Condition(status.Programmed); c.Message != "no address is assigned yet; none is free" || c.Reason != status.AddressNotAssigned {
 		t.Errorf("Programmed is %+v", c)
 	}
-	if got, sets := (&lack{all: "x"}).amend(nil, []*model.Status{nil}); got != nil || len(sets) != 1 || sets[0] != nil {
-		t.Errorf("of nothing becomes %v, %v", got, sets)
+	if got := (&lack{all: "x"}).judge(nil, nil); len(got) != 2 || got[0] != nil || got[1] != nil {
+		t.Errorf("of nothing becomes %v", got)
 	}
 }
 
@@ -114,7 +149,7 @@ func TestExhaustedPorts(t *testing.T) {
 	if ports := tm.portsOf(gw("web"), g, &l); len(ports) != 0 {
 		t.Fatalf("there are ports %v", ports)
 	}
-	got, _ := l.amend(resolved("web", 80), nil)
+	got := l.judge(resolved("web", 80))[0]
 	if text := shown(got); !strings.HasPrefix(text, "false Pending no listener is served: all ports of the nodes") || l.log == "" {
 		t.Errorf("it is %s, and the log says %q", text, l.log)
 	}
@@ -163,6 +198,68 @@ func TestNotProgrammedWithoutADataPlane(t *testing.T) {
 	w.await("another node serves", all("True Programmed", "True Programmed"))
 	w.Kube(t, "delete", "pod", "-n", w.system, "envoy-ghost2", "--force", "--grace-period=0")
 	w.await("it has gone", idle)
+}
+
+// TestNothingNewIsServedWithoutAnAgent: a Gateway that comes while no agent is ready
+// waits for one; those that are served stay so, also under a new leader, and where they
+// are.
+func TestNothingNewIsServedWithoutAnAgent(t *testing.T) {
+	w := newWorld(t)
+	w.pool(`"192.0.2.176/28"`)
+	w.node("ghost1", "10.9.0.1")
+	w.node("ghost2", "10.9.0.2")
+	w.gateway("old", "")
+	first := w.run()
+	is := func(name, want, says string) func() bool {
+		return func() bool {
+			g := w.readGateway(name)
+			return condition(g, status.Programmed) == want && len(g.Status.Listeners) == 1 && describe(g.Status.Listeners[0].Conditions) == want &&
+				strings.Contains(message(g), says)
+		}
+	}
+	answers := func(gateway string) string {
+		for _, a := range w.readPool().Status.Assignments {
+			if a.Gateway.Name == gateway {
+				return a.Node
+			}
+		}
+		return ""
+	}
+	w.await("it is served", func() bool { return is("old", "True Programmed", "")() && answers("old") != "" })
+	here := answers("old")
+	there := map[string]string{"ghost1": "ghost2", "ghost2": "ghost1"}[here]
+
+	w.agentReady(here, false)
+	w.await("it says where the agent is missing", is("old", "True Programmed", "leads to node "+here+", whose agent is not ready"))
+	if now := answers("old"); now != here {
+		t.Errorf("the address went from %s to %q with the agent", here, now)
+	}
+	for i := range 4 { // of which some would come to that node
+		w.gateway(fmt.Sprint("new", i), "")
+	}
+	for i := range 4 {
+		name := fmt.Sprint("new", i)
+		w.await(name+" is served by the other node", func() bool { return is(name, "True Programmed", "")() && answers(name) == there })
+	}
+
+	w.agentReady(there, false)
+	w.await("it says that there is no agent", is("old", "True Programmed", "of no node that serves the agent is ready"))
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.start(w.options(w.Config(t), "two"))
+	w.gateway("late", "")
+	w.await("nobody takes up what is new", is("late", "False Pending", "of no node that serves the agent is ready"))
+	if !is("old", "True Programmed", "of no node")() || answers("old") != here || answers("new0") != there {
+		t.Errorf("under a new leader: %q, at %q and %q", message(w.readGateway("old")), answers("old"), answers("new0"))
+	}
+
+	w.agentReady("ghost1", true)
+	w.agentReady("ghost2", true)
+	for _, name := range []string{"late", "old", "new0"} {
+		w.await(name+" is served", is(name, "True Programmed", ""))
+		w.await(name+" waits for nothing", func() bool { return message(w.readGateway(name)) == "listeners are served" })
+	}
 }
 
 // describe shows Programmed among conditions.

@@ -18,7 +18,13 @@ import (
 // provision has made what Gateways need.
 func (t *term) provision() {
 	t.adopt()
-	nodes := t.all
+	nodes := t.all || t.agents
+	if nodes { // which of them serve, and answer for addresses
+		for k := range t.fronts {
+			t.due[k] = true
+		}
+		t.agents = false
+	}
 	if t.all {
 		for k := range t.gateways {
 			t.dirty[k] = true
@@ -148,8 +154,7 @@ func (t *term) provide(k model.GatewayKey, g *gatewayv1.Gateway, was, f *front) 
 	objects[f.service] = want
 	t.settle(k, objects)
 	f.lack.ofService(f.service, ports, live)
-	f.lack.ofNodes(t.nodes, params)
-	f.lack.ofReports(k, t.ports, t.reports, t.nodes.names(params.Selector().AsSelector()))
+	f.made = true
 }
 
 // settle has a Gateway's objects made, and removes all others: those that were

@@ -21,7 +21,7 @@ func (t *term) takeReport(node string, r *v1alpha1.NodeReport) {
 			continue
 		}
 		for _, a := range r.Rejected {
-			t.dirty[model.GatewayKey{Namespace: a.Gateway.Namespace, Name: a.Gateway.Name}] = true
+			t.due[model.GatewayKey{Namespace: a.Gateway.Namespace, Name: a.Gateway.Name}] = true
 		}
 	}
 }

@@ -70,7 +70,7 @@ true Programmed the routes of "*" are rejected by the Envoys of a: no; the route
 	} {
 		var l lack
 		l.ofReports(gw("web"), p, c.reports, strings.Fields(c.serving))
-		got, _ := l.amend(resolved("web", 80), nil)
+		got := l.judge(resolved("web", 80))[0]
 		if text := shown(got); text != c.want {
 			t.Errorf("%s:\n%s\nwant\n%s", name, text, c.want)
 		}

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -55,12 +56,14 @@ type term struct {
 	nodes        *nodes
 	ports        *ports
 	pools        *pool.Pools
+	answers      map[netip.Addr]v1alpha1.AddressAssignment // for addresses of pools
 	copies       *copies
 
 	dirty   map[model.GatewayKey]bool
 	holds   map[string]bool           // classes that are used more, or less
 	due     map[model.GatewayKey]bool // those whose statuses may change
 	all     bool                      // every Gateway is
+	agents  bool                      // nodes' agents have come or gone
 	orphans map[model.ObjectRef]bool  // Services whose slices changed
 }
 
@@ -118,13 +121,13 @@ func newTerm(c *Controller) (*term, error) {
 		strays: map[model.ObjectRef]model.ObjectRef{}, straysOf: index[model.ObjectRef, model.ObjectRef]{},
 		maker: map[model.ObjectRef]model.GatewayKey{}, namesakes: index[model.ObjectRef, model.GatewayKey]{},
 		fronts: map[model.GatewayKey]*front{}, said: map[model.ObjectRef]*model.Status{}, usersOf: index[string, model.GatewayKey]{}, holds: map[string]bool{}, partings: map[model.GatewayKey]*status.Farewell{}, due: map[model.GatewayKey]bool{},
-		reports: map[string]*v1alpha1.NodeReport{}, parameters: map[string]*v1alpha1.GatewayParameters{}, dirty: map[model.GatewayKey]bool{},
+		reports: map[string]*v1alpha1.NodeReport{}, answers: map[netip.Addr]v1alpha1.AddressAssignment{}, parameters: map[string]*v1alpha1.GatewayParameters{}, dirty: map[model.GatewayKey]bool{},
 	}
 	t.nodes, t.ports, t.pools, t.copies = newNodes(), newPorts(), pool.New(c.log), &copies{in: c.opts.Copies, objects: t.objects}
 	var err error
 	t.source, err = kube.New(kube.Options{
 		Config: c.opts.Config, Live: t.statuses.See, Beat: t.pulse.Beat, Controller: Name, CopiesIn: c.opts.Copies, Log: c.log.With("part", "source"),
-		Serving: &kube.Selection{Namespace: c.opts.Namespace, Labels: c.opts.EnvoyPods},
+		Serving: &kube.Selection{Namespace: c.opts.Namespace, Envoys: c.opts.EnvoyPods, Agents: c.opts.AgentPods},
 	})
 	if err != nil {
 		return nil, err
@@ -181,6 +184,8 @@ func (t *term) take(ref model.ObjectRef, obj *source.Object) {
 		t.takeSlice(ref, as[*discoveryv1.EndpointSlice](obj))
 	case kindPod:
 		t.all = t.nodes.change(ref, as[*corev1.Pod](obj)) || t.all
+	case kube.KindAgentPod:
+		t.agents = t.nodes.agent(ref, as[*corev1.Pod](obj)) || t.agents
 	case kube.KindNode:
 		t.all = t.nodes.label(ref.Name, labelsOf(obj)) || t.all
 	case kube.KindNodeReport:

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/controller/queue"
 	"sluice.io/sluice/model"
@@ -128,6 +130,31 @@ func (s *Statuses) Forget(ref model.ObjectRef) {
 	defer s.mu.Unlock()
 	delete(s.wishes, ref)
 	delete(s.troubles, ref)
+}
+
+// Served are the listeners of a Gateway or ListenerSet, by name, that the API server
+// has as Programmed as they are now.
+func (s *Statuses) Served(ref model.ObjectRef) map[string]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[string]bool{}
+	switch o := s.live[ref].(type) {
+	case *gatewayv1.Gateway:
+		for _, l := range o.Status.Listeners {
+			all[string(l.Name)] = programmed(l.Conditions, o.Generation)
+		}
+	case *gatewayv1.ListenerSet:
+		for _, l := range o.Status.Listeners {
+			all[string(l.Name)] = programmed(l.Conditions, o.Generation)
+		}
+	}
+	return all
+}
+
+func programmed(conditions []metav1.Condition, generation int64) bool {
+	return slices.ContainsFunc(conditions, func(c metav1.Condition) bool {
+		return c.Type == Programmed && c.Status == metav1.ConditionTrue && c.ObservedGeneration == generation
+	})
 }
 
 // Trouble notes why something cannot be made for an object; empty when it can.

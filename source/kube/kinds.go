@@ -62,6 +62,9 @@ const (
 	kindListenerSet  = "ListenerSet"
 )
 
+// KindAgentPod is the kind of agents' pods, for one to whom Pods are those of Envoys.
+const KindAgentPod = "AgentPod"
+
 // KindNode is the kind of nodes, which are known by their metadata.
 const KindNode = "Node"
 
@@ -94,10 +97,7 @@ func kindsFor(o Options) []*kind {
 	}
 	all = append(all, gatewayKinds()...)
 	if o.Serving != nil {
-		all = append(all, &kind{
-			name: kindPod, plural: "pods", versions: []string{"v1"}, new: of[corev1.Pod], list: &corev1.PodList{}, trim: on(trimServing),
-			namespace: o.Serving.Namespace, labels: o.Serving.Labels,
-		}, &kind{
+		all = append(all, servingPods(kindPod, o.Serving.Namespace, o.Serving.Envoys), servingPods(KindAgentPod, o.Serving.Namespace, o.Serving.Agents), &kind{
 			name: KindNode, plural: "nodes", versions: []string{"v1"}, metadata: true,
 			new: func() source.KubeObject { return &metav1.PartialObjectMetadata{} }, trim: on(trimNode),
 		}, &kind{
@@ -116,6 +116,14 @@ func kindsFor(o Options) []*kind {
 		all = append(all, pods)
 	}
 	return append(all, documentKinds(o.Copies)...)
+}
+
+// servingPods are pods that serve, by where they are and whether they are ready.
+func servingPods(name, namespace, labels string) *kind {
+	return &kind{
+		name: name, plural: "pods", versions: []string{"v1"}, new: of[corev1.Pod], list: &corev1.PodList{}, trim: on(trimServing),
+		namespace: namespace, labels: labels,
+	}
 }
 
 // gatewayKinds are those of the Gateway API.

@@ -10,7 +10,7 @@ import (
 func TestWhatIsWatchedCanBeDecoded(t *testing.T) {
 	for reader, o := range map[string]Options{
 		"an agent":       {Pods: true, OfNode: "node1", Copies: "copies"},
-		"the controller": {Serving: &Selection{Namespace: "system", Labels: "app=envoy"}, CopiesIn: "copies"},
+		"the controller": {Serving: &Selection{Namespace: "system", Envoys: "app=envoy", Agents: "app=agent"}, CopiesIn: "copies"},
 		"a user":         {Pods: true, Partial: true},
 	} {
 		for _, k := range kindsFor(o) {

@@ -39,6 +39,7 @@ func TestLife(t *testing.T) {
 		{"Rejected", w.rejected},
 		{"AgentRestarts", w.agentRestarts},
 		{"AgentIsForced", w.agentIsForced},
+		{"AgentsAreFrozen", w.agentsAreFrozen},
 		{"EnvoyRestarts", w.envoyRestarts},
 		{"ClassGoes", w.classGoes},
 		{"LeaderDies", w.leaderDies},

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"sluice.io/sluice/controller/object"
 	"sluice.io/sluice/controller/status"
 	"sluice.io/sluice/crds/v1alpha1"
 	"sluice.io/sluice/model"
@@ -69,6 +70,20 @@ func (l *lack) ofService(service model.ObjectRef, ports []servicePort, live *cor
 	}
 }
 
+// ofSlices notes which ports no EndpointSlice that is to be there leads to yet: load
+// balancers send nothing to them.
+func (l *lack) ofSlices(want map[model.ObjectRef]*object.Object, ports []servicePort, leads map[model.ObjectRef]map[nodePort]bool) {
+	for _, p := range ports {
+		led := len(want) == 0 // no node is to be led to
+		for ref := range want {
+			led = led || leads[ref][nodePort{p.target, p.key.Protocol}]
+		}
+		if !led && l.ports[p.key] == "" {
+			l.port(p.key, fmt.Sprintf("no EndpointSlice leads to port %d/%s yet", p.key.Port, p.key.Protocol))
+		}
+	}
+}
+
 // ofNodes notes that no node serves, or that none takes up what is new.
 func (l *lack) ofNodes(n *nodes, params *v1alpha1.GatewayParameters) {
 	selector := params.Selector()
@@ -120,6 +135,8 @@ type judged struct {
 	// served are its listeners, by name, of which it is written already that they are
 	// served as they are.
 	served map[string]bool
+	// lacks are why single listeners, by name, are not served.
+	lacks map[string]string
 }
 
 // of is why a listener is not served; empty when it is. Partly is why some nodes do
@@ -135,7 +152,7 @@ func (l *lack) of(j judged, s *model.ListenerStatus) (why, partly string) {
 	if s.Protocol == string(gatewayv1.UDPProtocolType) {
 		k.Protocol = model.UDP
 	}
-	return l.ports[k], l.partly[k]
+	return or(l.ports[k], j.lacks[s.Name]), l.partly[k]
 }
 
 // parentNotProgrammed is a reason of a ListenerSet's, which has no name in the API.
@@ -252,22 +269,28 @@ func (t *term) judgeGateway(k model.GatewayKey) {
 	if f == nil {
 		f = &front{}
 	}
-	refs, all := []model.ObjectRef{ref}, []judged{{status: t.said[ref]}}
-	for set := range t.setsOf[k] {
-		refs, all = append(refs, set), append(all, judged{status: t.said[set]})
-	}
-	lack := t.lackOf(k, f)
-	if lack.fresh != "" {
-		for i, ref := range refs {
+	refs, lack := t.told(k), t.lackOf(k, f)
+	all, copies := make([]judged, len(refs)), make([]map[string][]model.ObjectRef, len(refs))
+	for i, ref := range refs {
+		all[i].status = t.said[ref]
+		if g == nil || !f.made {
+			continue
+		}
+		if lack.fresh != "" {
 			all[i].served = t.statuses.Served(ref)
 		}
+		used := t.usesOf(k, ref)
+		all[i].lacks, copies[i] = t.lacking(k, used), t.copiesOf(used)
 	}
-	said := lack.amend(all)
-	if g != nil {
-		t.say(ref, status.Wish{Status: said[0], Generation: g.Generation, Addresses: f.addresses}, parting)
-	}
-	for i, set := range refs[1:] {
-		t.say(set, status.Wish{Status: said[i+1], Generation: t.listenerSets[set].Generation}, parting)
+	for i, st := range lack.amend(all) {
+		switch w := (status.Wish{Status: st, Copies: copies[i]}); {
+		case i > 0:
+			w.Generation = t.listenerSets[refs[i]].Generation
+			t.say(refs[i], w, parting)
+		case g != nil:
+			w.Generation, w.Addresses = g.Generation, f.addresses
+			t.say(ref, w, parting)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 
 	"sluice.io/sluice/controller/status"
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/test/apiserver"
 )
 
 // resolved is a status as resolve gives it, with a listener for each port; a
@@ -110,7 +112,7 @@ func TestWithoutAnAgentNothingNewIsServed(t *testing.T) {
 		"only the ListenerSet's is not": {nil, served, "true Programmed listeners are served; no agent\nfalse Pending no agent\nfalse Pending no agent\nfalse Pending no agent",
 			"true Programmed listeners are served\ntrue Programmed "},
 	} {
-		said := l.amend([]judged{{resolved("web", 80, 81, 82), c.gateway}, {resolved("web", 83), c.set}})
+		said := l.amend([]judged{{status: resolved("web", 80, 81, 82), served: c.gateway}, {status: resolved("web", 83), served: c.set}})
 		if got := shown(said[0]); got != c.want {
 			t.Errorf("%s: the Gateway is\n%s\nwant\n%s", name, got, c.want)
 		}
@@ -205,7 +207,7 @@ func TestNotProgrammedWithoutADataPlane(t *testing.T) {
 // are.
 func TestNothingNewIsServedWithoutAnAgent(t *testing.T) {
 	w := newWorld(t)
-	w.pool(`"192.0.2.176/28"`)
+	w.pool(`"192.0.2.208/29"`)
 	w.node("ghost1", "10.9.0.1")
 	w.node("ghost2", "10.9.0.2")
 	w.gateway("old", "")
@@ -290,4 +292,65 @@ func TestARefusedServiceIsTold(t *testing.T) {
 	w.await("it is tried again, and the message goes", func() bool {
 		return w.service("gw-"+w.class) != nil && message(w.readGateway("gw")) != "" && !strings.Contains(message(w.readGateway("gw")), "quota")
 	})
+}
+
+// TestWhatIsRefusedIsTold: what the API server says of EndpointSlices and copies that
+// may not be made, and of a Service that may not be changed, stands in the statuses of
+// what waits for them, and goes when they are there.
+func TestWhatIsRefusedIsTold(t *testing.T) {
+	const user = "slt-refused"
+	w := newWorld(t)
+	w.node("ghost1", "10.9.0.1")
+	w.pool(`"192.0.2.144/29"`)
+	may := func(rights apiserver.Rights, what, where, answer string) {
+		w.As(t, user, rights)
+		w.await("the rights are in force", func() bool {
+			out, _ := w.Kubectl(t.Context(), "auth", "can-i", "patch", what, "-n", where, "--as="+user) // "no" is an exit code, too
+			return strings.TrimSpace(out) == answer
+		})
+	}
+	refuse := func(what, where string) { may(w.rights().Without(t, what, "patch"), what, where, "no") }
+	allow := func(what, where string) { may(w.rights(), what, where, "yes") }
+	listener := func(name string, at int, want string, says ...string) func() bool {
+		return func() bool {
+			g := w.readGateway(name)
+			if len(g.Status.Listeners) <= at || describe(g.Status.Listeners[at].Conditions) != want {
+				return false
+			}
+			text := fmt.Sprint(g.Status.Listeners[at].Conditions)
+			return !slices.ContainsFunc(says, func(s string) bool { return !strings.Contains(text, s) })
+		}
+	}
+
+	refuse("endpointslices", w.ns)
+	w.gateway("gw", "")
+	w.start(w.options(w.As(t, user, w.rights().Without(t, "endpointslices", "patch")), "one"))
+	w.await("the slices are named", listener("gw", 0, "False Pending", "no EndpointSlice leads to port 80/TCP yet", `cannot patch resource "endpointslices"`))
+	if g := w.readGateway("gw"); condition(g, status.Programmed) != "False Pending" || !strings.Contains(message(g), `cannot patch resource "endpointslices"`) {
+		t.Errorf("the Gateway is %s: %s", condition(g, status.Programmed), message(g))
+	}
+	allow("endpointslices", w.ns)
+	served := func() bool {
+		return listener("gw", 0, "True Programmed")() && message(w.readGateway("gw")) == "listeners are served"
+	}
+	w.await("it is served", served)
+
+	refuse("services", w.ns)
+	w.Kube(t, "patch", "gateway", "-n", w.ns, "gw", "--type=json", "-p", `[{"op":"add","path":"/spec/listeners/-","value":{"name":"more","port":81,"protocol":"HTTP"}}]`)
+	w.await("the Service is named", listener("gw", 1, "False Pending", "does not lead to port 81/TCP yet", `cannot patch resource "services"`))
+	w.await("the other listener is served", served)
+	allow("services", w.ns)
+	w.await("both are served", func() bool { return listener("gw", 1, "True Programmed")() && served() })
+
+	refuse("secrets", w.copies)
+	cert, key := certificate(t, "a.example.com")
+	w.Apply(t, fmt.Sprintf("apiVersion: v1\nkind: Secret\ntype: kubernetes.io/tls\nmetadata: {name: cert, namespace: %s}\ndata: {tls.crt: %s, tls.key: %s}\n", w.ns, cert, key))
+	w.Kube(t, "patch", "gateway", "-n", w.ns, "gw", "--type=json", "-p", `[{"op":"add","path":"/spec/listeners/-","value":{"name":"https","port":443,"protocol":"HTTPS","tls":{"certificateRefs":[{"name":"cert"}]}}}]`)
+	w.await("the copy is named", listener("gw", 2, "False Pending", "the copy of Secret "+w.ns+"/cert for agents is not there yet", `cannot patch resource "secrets"`))
+	w.await("the other listeners are served", func() bool { return listener("gw", 1, "True Programmed")() && served() })
+	allow("secrets", w.copies)
+	w.await("all are served", func() bool { return listener("gw", 2, "True Programmed")() && served() })
+	if text := fmt.Sprint(w.readGateway("gw").Status.Listeners); strings.Contains(text, "cannot patch") {
+		t.Errorf("trouble that is over is still told: %s", text)
+	}
 }

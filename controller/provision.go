@@ -149,11 +149,14 @@ func (t *term) provide(k model.GatewayKey, g *gatewayv1.Gateway, was, f *front) 
 		return // a Service must have one; what there is stays
 	}
 	want := t.reachable(k, g, params, f, ports, live)
-	want.Of = gatewayRef(k)
 	objects := t.provisionSlices(g, params, f.service.Name, ports)
-	objects[f.service] = want
-	t.settle(k, objects)
 	f.lack.ofService(f.service, ports, live)
+	f.lack.ofSlices(objects, ports, t.leads)
+	objects[f.service] = want
+	for _, o := range objects {
+		o.Of = t.told(k)
+	}
+	t.settle(k, objects)
 	f.made = true
 }
 

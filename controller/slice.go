@@ -45,15 +45,34 @@ func (t *term) takeSlice(ref model.ObjectRef, s *discoveryv1.EndpointSlice) {
 		t.slicesOf.remove(was, ref)
 		t.orphans[was] = true
 	}
+	delete(t.leads, ref)
 	if s == nil || s.Labels[discoveryv1.LabelManagedBy] != sliceManager {
 		t.objects.See(ref, nil)
 		return
 	}
+	t.leads[ref] = leadsTo(s)
 	service := model.ObjectRef{Kind: kindService, Namespace: ref.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
 	t.slices[ref] = service
 	t.slicesOf.add(service, ref)
 	t.orphans[service] = true
 	t.objects.See(ref, &object.State{Digest: s.Annotations[object.Applied], Content: object.ContentOf(s)})
+}
+
+// nodePort is a port of the nodes.
+type nodePort struct {
+	number   uint16
+	protocol model.Protocol
+}
+
+// leadsTo are the ports of nodes that are a slice's.
+func leadsTo(s *discoveryv1.EndpointSlice) map[nodePort]bool {
+	all := map[nodePort]bool{}
+	for _, p := range s.Ports {
+		if p.Port != nil && p.Protocol != nil {
+			all[nodePort{uint16(*p.Port), model.Protocol(*p.Protocol)}] = true
+		}
+	}
+	return all
 }
 
 // adopt has slices looked at whose Service changed or is not there.

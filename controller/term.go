@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"maps"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -41,7 +42,8 @@ type term struct {
 	slices       map[model.ObjectRef]model.ObjectRef // to their Services
 	servicesOf   index[model.GatewayKey, model.ObjectRef]
 	slicesOf     index[model.ObjectRef, model.ObjectRef]
-	strays       map[model.ObjectRef]model.ObjectRef // slices of Kubernetes' own, to their Services
+	leads        map[model.ObjectRef]map[nodePort]bool // slices of ours, to what they lead to
+	strays       map[model.ObjectRef]model.ObjectRef   // slices of Kubernetes' own, to their Services
 	straysOf     index[model.ObjectRef, model.ObjectRef]
 	made         index[model.GatewayKey, model.ObjectRef] // what is to be there for a Gateway
 	maker        map[model.ObjectRef]model.GatewayKey     // the inverse
@@ -58,6 +60,7 @@ type term struct {
 	pools        *pool.Pools
 	answers      map[netip.Addr]v1alpha1.AddressAssignment // for addresses of pools
 	copies       *copies
+	waits        index[model.ObjectRef, model.GatewayKey] // for copies, by their originals
 
 	dirty   map[model.GatewayKey]bool
 	holds   map[string]bool           // classes that are used more, or less
@@ -115,7 +118,7 @@ func newTerm(c *Controller) (*term, error) {
 		}),
 		classes: map[string]*gatewayv1.GatewayClass{}, gateways: map[model.GatewayKey]*gatewayv1.Gateway{},
 		listenerSets: map[model.ObjectRef]*gatewayv1.ListenerSet{}, accepted: map[model.ObjectRef]bool{},
-		services: map[model.ObjectRef]*corev1.Service{}, slices: map[model.ObjectRef]model.ObjectRef{},
+		services: map[model.ObjectRef]*corev1.Service{}, slices: map[model.ObjectRef]model.ObjectRef{}, leads: map[model.ObjectRef]map[nodePort]bool{}, waits: index[model.ObjectRef, model.GatewayKey]{},
 		servicesOf: index[model.GatewayKey, model.ObjectRef]{}, slicesOf: index[model.ObjectRef, model.ObjectRef]{},
 		made: index[model.GatewayKey, model.ObjectRef]{}, setsOf: index[model.GatewayKey, model.ObjectRef]{}, orphans: map[model.ObjectRef]bool{},
 		strays: map[model.ObjectRef]model.ObjectRef{}, straysOf: index[model.ObjectRef, model.ObjectRef]{},
@@ -155,7 +158,7 @@ func (t *term) change(b source.Batch) {
 	t.holdClasses()
 	t.provision()
 	t.judge()
-	t.copies.settle(t.mesh)
+	t.copies.settle(t.mesh, t.users)
 	t.objects.Begin()
 	t.c.metrics.batches.Inc()
 	t.c.metrics.resolve.Observe(time.Since(began).Seconds())
@@ -197,6 +200,9 @@ func (t *term) take(ref model.ObjectRef, obj *source.Object) {
 		t.takePool(ref, as[*v1alpha1.AddressPool](obj))
 	case kube.KindSecretCopy, kube.KindConfigMapCopy:
 		t.copies.see(ref, obj)
+		original := t.copies.there[ref]
+		maps.Copy(t.due, t.waits[original])
+		delete(t.waits, original)
 	}
 }
 

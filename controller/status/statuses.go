@@ -56,8 +56,9 @@ type Statuses struct {
 	live    map[model.ObjectRef]source.KubeObject
 	wishes  map[model.ObjectRef]Wish
 	written map[model.ObjectRef]*history
-	// troubles are what keeps objects from being made for others.
-	troubles map[model.ObjectRef]string
+	// troubles are what keeps objects from being made for others, by those and then
+	// by the objects.
+	troubles map[model.ObjectRef]map[model.ObjectRef]string
 }
 
 // history tells of the writes of one object's status.
@@ -72,7 +73,7 @@ func NewStatuses(c Config) *Statuses {
 	s := &Statuses{
 		Config: c, queue: queue.New(c.Urgent),
 		live: map[model.ObjectRef]source.KubeObject{}, wishes: map[model.ObjectRef]Wish{}, written: map[model.ObjectRef]*history{},
-		troubles: map[model.ObjectRef]string{},
+		troubles: map[model.ObjectRef]map[model.ObjectRef]string{},
 	}
 	s.queue.Look, s.queue.Failed = s.look, s.failed
 	return s
@@ -157,19 +158,27 @@ func programmed(conditions []metav1.Condition, generation int64) bool {
 	})
 }
 
-// Trouble notes why something cannot be made for an object; empty when it can.
-func (s *Statuses) Trouble(ref model.ObjectRef, why string) {
+// Trouble notes why an object cannot be made for another; empty when it can.
+func (s *Statuses) Trouble(of, object model.ObjectRef, why string) {
 	s.mu.Lock()
-	_, wished := s.wishes[ref]
-	news := s.troubles[ref] != why && (wished || why == "")
-	if why == "" {
-		delete(s.troubles, ref)
-	} else if wished {
-		s.troubles[ref] = why
+	_, wished := s.wishes[of]
+	news := s.troubles[of][object] != why && (wished || why == "")
+	switch {
+	case !news:
+	case why == "":
+		delete(s.troubles[of], object)
+		if len(s.troubles[of]) == 0 {
+			delete(s.troubles, of)
+		}
+	default:
+		if s.troubles[of] == nil {
+			s.troubles[of] = map[model.ObjectRef]string{}
+		}
+		s.troubles[of][object] = why
 	}
 	s.mu.Unlock()
 	if news {
-		s.queue.Add(ref)
+		s.queue.Add(of)
 	}
 }
 

@@ -57,13 +57,19 @@ func (c *copies) see(ref model.ObjectRef, obj *source.Object) {
 	c.due(c.there[ref])
 }
 
-// settle has copies made of what is in use, and others removed.
-func (c *copies) settle(m *model.Mesh) {
+// settle has copies made of what is in use, and others removed. Users are who is told of
+// trouble with the copies of each original.
+func (c *copies) settle(m *model.Mesh, users func() map[model.ObjectRef][]model.ObjectRef) {
+	if len(c.changed) == 0 {
+		return
+	}
+	of := users()
 	for original := range c.changed {
 		ref := c.name(original)
 		want := c.of(ref, original, m.KeyPairs[original], m.Bundles[original])
 		switch {
 		case want != nil:
+			want.Of = of[original]
 			c.objects.Set(ref, want)
 		case c.unread(original):
 			// It may well be in use: agents keep what they have, as it is.

@@ -42,12 +42,13 @@ type Options struct {
 	// Config reaches the API server.
 	Config *rest.Config
 	// Namespace is the controller's own: its Lease is there, and so are the pods of
-	// the nodes' Envoys.
+	// the nodes' Envoys and agents.
 	Namespace string
 	// Identity tells replicas apart; the pod's name.
 	Identity string
-	// EnvoyPods selects the pods of the nodes' Envoys by their labels.
-	EnvoyPods string
+	// EnvoyPods and AgentPods select the pods of the nodes' Envoys and agents by their
+	// labels.
+	EnvoyPods, AgentPods string
 	// Copies is the namespace of copies of Secrets and ConfigMaps.
 	Copies string
 	// Lease is the name of the Lease; empty means "sluice-controller".

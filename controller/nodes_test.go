@@ -3,6 +3,7 @@ package controller
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +55,7 @@ func TestNodesChoose(t *testing.T) {
 	before, count := map[netip.Addr]string{}, map[string]int{}
 	for i := range 400 {
 		a := netip.AddrFrom4([4]byte{192, 0, byte(i / 256), byte(i)})
-		before[a] = n.choose(a, labels.Everything())
+		before[a] = n.choose(a, labels.Everything(), "")
 		count[before[a]]++
 	}
 	for node, c := range count {
@@ -64,9 +65,51 @@ func TestNodesChoose(t *testing.T) {
 	}
 	n.change(model.ObjectRef{Name: "node2"}, nil)
 	for a, node := range before {
-		if now := n.choose(a, labels.Everything()); node != "node2" && now != node || now == "node2" || now == "" {
+		if now := n.choose(a, labels.Everything(), node); node != "node2" && now != node || now == "node2" || now == "" {
 			t.Errorf("%s was answered by %s, now by %q", a, node, now)
 		}
+	}
+}
+
+// TestAddressesStayWithoutAgents: the kernel of a node answers on without an agent,
+// and what is new comes to nodes that have one.
+func TestAddressesStayWithoutAgents(t *testing.T) {
+	n, where := newNodes(), labels.Everything()
+	for _, name := range []string{"a", "b", "c"} {
+		n.change(model.ObjectRef{Name: name}, envoyOn(name, corev1.ConditionTrue))
+		if !n.agent(model.ObjectRef{Name: name}, envoyOn(name, corev1.ConditionTrue)) {
+			t.Error("a new agent is no change")
+		}
+	}
+	addr := netip.MustParseAddr("192.0.2.1")
+	first := n.choose(addr, where, "")
+	if now := n.choose(addr, where, map[string]string{"a": "b", "b": "c", "c": "a"}[first]); now != first {
+		t.Errorf("%s answers, and %s comes first and works", now, first)
+	}
+	if !n.agent(model.ObjectRef{Name: first}, envoyOn(first, corev1.ConditionFalse)) || n.agent(model.ObjectRef{Name: first}, nil) {
+		t.Error("an agent that is not ready is no change, or its end is one")
+	}
+	if now := n.choose(addr, where, first); now != first {
+		t.Errorf("the address went from %s to %s with the agent", first, now)
+	}
+	second := n.choose(addr, where, "")
+	if second == first || second == "" || second != n.choose(addr, where, second) {
+		t.Errorf("what is new comes to %q", second)
+	}
+	if names := n.working(where); len(n.names(where)) != 3 || len(names) != 2 || slices.Contains(names, first) {
+		t.Errorf("%q work", names)
+	}
+	n.agent(model.ObjectRef{Name: second}, nil)
+	if now := n.choose(addr, where, second); now != second {
+		t.Errorf("the address went from %s to %s with its agent, too", second, now)
+	}
+	n.change(model.ObjectRef{Name: second}, nil)
+	if now := n.choose(addr, where, second); now == second || now == first {
+		t.Errorf("%s answers, without an Envoy or an agent", now)
+	}
+	n.agent(model.ObjectRef{Name: first}, envoyOn(first, corev1.ConditionTrue))
+	if now := n.choose(addr, where, second); now != first {
+		t.Errorf("%s answers, and %s works again", now, first)
 	}
 }
 

@@ -35,7 +35,11 @@ func (t *term) answerer(a netip.Addr, gw model.GatewayKey) string {
 	if !ok {
 		return "" // it is not served
 	}
-	return t.nodes.choose(a, params.Selector().AsSelector())
+	now := ""
+	if was := t.answers[a]; was.Gateway == (v1alpha1.GatewayReference{Namespace: gw.Namespace, Name: gw.Name}) {
+		now = was.Node
+	}
+	return t.nodes.choose(a, params.Selector().AsSelector(), now)
 }
 
 // annotate adds what parameters say of a Service's annotations.

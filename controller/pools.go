@@ -2,6 +2,7 @@ package controller
 
 import (
 	"encoding/json"
+	"net/netip"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -19,17 +20,32 @@ func (t *term) takePool(ref model.ObjectRef, obj *v1alpha1.AddressPool) {
 		t.objects.See(ref, nil)
 		return
 	}
+	t.recallAnswers(obj)
 	t.objects.See(ref, &object.State{Status: string(poolStatus(obj.Status))})
+}
+
+// recallAnswers takes in which nodes an earlier leader had answer for addresses.
+func (t *term) recallAnswers(obj *v1alpha1.AddressPool) {
+	for _, a := range obj.Status.Assignments {
+		addr, err := netip.ParseAddr(string(a.Address))
+		if _, known := t.answers[addr]; err == nil && !known {
+			t.answers[addr] = a
+		}
+	}
 }
 
 // reportPools has the statuses of pools written.
 func (t *term) reportPools() {
-	now := metav1.Now()
+	now, answers := metav1.Now(), map[netip.Addr]v1alpha1.AddressAssignment{}
 	for _, s := range t.pools.States() {
-		ref := model.ObjectRef{Kind: kindAddressPool, Name: s.Pool.Name}
-		t.objects.Set(ref, &object.Object{Resource: resources[kindAddressPool], Status: poolStatus(t.statusOfPool(s, now))})
+		ref, st := model.ObjectRef{Kind: kindAddressPool, Name: s.Pool.Name}, t.statusOfPool(s, now)
+		for i, a := range s.Assigned {
+			answers[a.Addr] = st.Assignments[i]
+		}
+		t.objects.Set(ref, &object.Object{Resource: resources[kindAddressPool], Status: poolStatus(st)})
 		t.c.metrics.pool.WithLabelValues(s.Pool.Name).Set(float64(len(s.Assigned)))
 	}
+	t.answers = answers
 }
 
 // statusOfPool is what a pool's status should be: with the node that answers for

@@ -18,7 +18,13 @@ import (
 // provision has made what Gateways need.
 func (t *term) provision() {
 	t.adopt()
-	moved := t.all
+	moved := t.all || t.agents
+	if moved { // which of them serve, and answer for addresses
+		for k := range t.fronts {
+			t.due[k] = true
+		}
+		t.agents = false
+	}
 	if t.all {
 		for k := range t.gateways {
 			t.dirty[k] = true
@@ -146,12 +152,15 @@ func (t *term) provide(k model.GatewayKey, g *gatewayv1.Gateway, was, f *front) 
 		return // a Service must have one; what there is stays
 	}
 	want := t.reachable(k, g, params, f, ports, live)
-	want.Of = gatewayRef(k)
 	objects := t.provisionSlices(g, params, f.service.Name, ports)
-	objects[f.service] = want
-	t.settle(k, objects)
 	f.lack.ofService(f.service, ports, live)
-	f.lack.ofNodes(t.nodes, params)
+	f.lack.ofSlices(objects, ports, t.leads)
+	objects[f.service] = want
+	for _, o := range objects {
+		o.Of = t.told(k)
+	}
+	t.settle(k, objects)
+	f.made = true
 }
 
 // settle has a Gateway's objects made, and removes all others: those that were

@@ -165,7 +165,7 @@ func TestNothingGoesForWantOfARight(t *testing.T) {
 	}
 	kinds := []string{
 		"gatewayclasses", "gateways", "listenersets", "httproutes", "grpcroutes", "tlsroutes", "tcproutes", "udproutes", "backendtlspolicies", "referencegrants",
-		"services", "endpointslices", "namespaces", "nodes", "customresourcedefinitions", "pods", "secrets", "configmaps", "addresspools", "gatewayparameters",
+		"services", "endpointslices", "namespaces", "nodes", "customresourcedefinitions", "pods", "secrets", "configmaps", "addresspools", "gatewayparameters", "nodereports",
 	}
 	for _, kind := range kinds {
 		config := w.Config(t)

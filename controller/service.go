@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -74,7 +75,7 @@ func (t *term) reachable(k model.GatewayKey, g *gatewayv1.Gateway, params *v1alp
 	switch {
 	case kind == pooled:
 		assigned := t.pools.Get(k, asked)
-		ingress = ingressOf(assigned)
+		f.pooled, ingress = slices.Clone(assigned), ingressOf(assigned)
 		for _, a := range assigned {
 			f.addresses = append(f.addresses, address(gatewayv1.IPAddressType, a.String()))
 		}

@@ -38,6 +38,7 @@ func sliceFor(ref model.ObjectRef, s *discoveryv1.EndpointSlice) sliceOf {
 // taken.
 func (t *term) takeSlice(ref model.ObjectRef, s *discoveryv1.EndpointSlice) {
 	was, had := t.slices[ref]
+	delete(t.leads, ref)
 	if had {
 		delete(t.slices, ref)
 		t.slicesOf.remove(was.service, ref)
@@ -47,7 +48,7 @@ func (t *term) takeSlice(ref model.ObjectRef, s *discoveryv1.EndpointSlice) {
 		t.takeStray(ref, nil)
 		t.takeOther(ref, false)
 		now := sliceFor(ref, s)
-		t.slices[ref] = now
+		t.slices[ref], t.leads[ref] = now, leadsTo(s)
 		t.slicesOf.add(now.service, ref)
 		t.orphans[now.service] = true
 		t.objects.See(ref, &object.State{Digest: s.Annotations[object.Applied], Content: object.ContentOf(s), UID: s.UID})
@@ -119,6 +120,23 @@ func (t *term) sliceRefs(g *gatewayv1.Gateway, service string, family discoveryv
 		}
 	}
 	return append(have, free...)[:count]
+}
+
+// nodePort is a port of the nodes.
+type nodePort struct {
+	number   uint16
+	protocol model.Protocol
+}
+
+// leadsTo are the ports of nodes that are a slice's.
+func leadsTo(s *discoveryv1.EndpointSlice) map[nodePort]bool {
+	all := map[nodePort]bool{}
+	for _, p := range s.Ports {
+		if p.Port != nil && p.Protocol != nil {
+			all[nodePort{uint16(*p.Port), model.Protocol(*p.Protocol)}] = true
+		}
+	}
+	return all
 }
 
 // adopt has slices looked at whose Service changed or is not there.

@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"maps"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -41,7 +43,8 @@ type term struct {
 	servicesOf   index[model.GatewayKey, model.ObjectRef]
 	owners       map[model.ObjectRef]model.GatewayKey // of the Services that are ours
 	slicesOf     index[model.ObjectRef, model.ObjectRef]
-	strays       map[model.ObjectRef]sliceOf // of Kubernetes' own
+	leads        map[model.ObjectRef]map[nodePort]bool // slices of ours, to what they lead to
+	strays       map[model.ObjectRef]sliceOf           // of Kubernetes' own
 	straysOf     index[model.ObjectRef, model.ObjectRef]
 	others       index[model.ObjectRef, model.ObjectRef]  // others' slices, by the Service that one of the name would be for
 	made         index[model.GatewayKey, model.ObjectRef] // what is to be there for a Gateway
@@ -53,15 +56,19 @@ type term struct {
 	said         map[model.ObjectRef]*model.Status        // of Gateways and ListenerSets, by resolve
 	partings     map[model.GatewayKey]*status.Farewell    // of those that are no longer served
 	parameters   map[string]*v1alpha1.GatewayParameters
+	reports      map[string]*v1alpha1.NodeReport // by node
 	nodes        *nodes
 	ports        *ports
 	pools        *pool.Pools
+	answers      map[netip.Addr]v1alpha1.AddressAssignment // for addresses of pools
 	copies       *copies
+	waits        index[model.ObjectRef, model.GatewayKey] // for copies, by their originals
 
 	dirty   map[model.GatewayKey]bool
 	holds   map[string]bool           // classes that are used more, or less
 	due     map[model.GatewayKey]bool // those whose statuses may change
 	all     bool                      // every Gateway is
+	agents  bool                      // nodes' agents have come or gone
 	orphans map[model.ObjectRef]bool  // Services whose slices changed
 }
 
@@ -113,20 +120,22 @@ func newTerm(c *Controller) (*term, error) {
 		}),
 		classes: map[string]*gatewayv1.GatewayClass{}, gateways: map[model.GatewayKey]*gatewayv1.Gateway{},
 		listenerSets: map[model.ObjectRef]*gatewayv1.ListenerSet{}, accepted: map[model.ObjectRef]bool{},
-		services: map[model.ObjectRef]*corev1.Service{}, slices: map[model.ObjectRef]sliceOf{},
+		services: map[model.ObjectRef]*corev1.Service{}, slices: map[model.ObjectRef]sliceOf{}, leads: map[model.ObjectRef]map[nodePort]bool{},
+		waits:      index[model.ObjectRef, model.GatewayKey]{},
 		servicesOf: index[model.GatewayKey, model.ObjectRef]{}, owners: map[model.ObjectRef]model.GatewayKey{}, slicesOf: index[model.ObjectRef, model.ObjectRef]{},
 		made: index[model.GatewayKey, model.ObjectRef]{}, setsOf: index[model.GatewayKey, model.ObjectRef]{}, orphans: map[model.ObjectRef]bool{},
 		strays: map[model.ObjectRef]sliceOf{}, straysOf: index[model.ObjectRef, model.ObjectRef]{}, others: index[model.ObjectRef, model.ObjectRef]{},
 		maker: map[model.ObjectRef]model.GatewayKey{}, namesakes: index[model.ObjectRef, model.GatewayKey]{},
 		fronts: map[model.GatewayKey]*front{}, said: map[model.ObjectRef]*model.Status{}, partings: map[model.GatewayKey]*status.Farewell{},
 		usersOf: index[string, model.GatewayKey]{}, holds: map[string]bool{}, due: map[model.GatewayKey]bool{},
+		reports: map[string]*v1alpha1.NodeReport{}, answers: map[netip.Addr]v1alpha1.AddressAssignment{},
 		parameters: map[string]*v1alpha1.GatewayParameters{}, dirty: map[model.GatewayKey]bool{},
 	}
 	t.nodes, t.ports, t.pools, t.copies = newNodes(), newPorts(), pool.New(c.log), &copies{in: c.opts.Copies, objects: t.objects}
 	var err error
 	t.source, err = kube.New(kube.Options{
 		Config: c.opts.Config, Live: t.statuses.See, Beat: t.pulse.Beat, Controller: Name, CopiesIn: c.opts.Copies, Log: c.log.With("part", "source"),
-		Serving: &kube.Selection{Namespace: c.opts.Namespace, Labels: c.opts.EnvoyPods},
+		Serving: &kube.Selection{Namespace: c.opts.Namespace, Envoys: c.opts.EnvoyPods, Agents: c.opts.AgentPods},
 	})
 	if err != nil {
 		return nil, err
@@ -154,7 +163,7 @@ func (t *term) change(b source.Batch) {
 	t.holdClasses()
 	t.provision()
 	t.judge()
-	t.copies.settle(t.mesh)
+	t.copies.settle(t.mesh, t.users)
 	t.objects.Begin()
 	t.c.metrics.batches.Inc()
 	t.c.metrics.resolve.Observe(time.Since(began).Seconds())
@@ -183,8 +192,12 @@ func (t *term) take(ref model.ObjectRef, obj *source.Object) {
 		t.takeSlice(ref, as[*discoveryv1.EndpointSlice](obj))
 	case kindPod:
 		t.all = t.nodes.change(ref, as[*corev1.Pod](obj)) || t.all
+	case kube.KindAgentPod:
+		t.agents = t.nodes.agent(ref, as[*corev1.Pod](obj)) || t.agents
 	case kube.KindNode:
 		t.all = t.nodes.label(ref.Name, labelsOf(obj)) || t.all
+	case kube.KindNodeReport:
+		t.takeReport(ref.Name, as[*v1alpha1.NodeReport](obj))
 	case kindParameters:
 		keep(t.parameters, ref.Name, as[*v1alpha1.GatewayParameters](obj))
 		t.all = true
@@ -192,6 +205,9 @@ func (t *term) take(ref model.ObjectRef, obj *source.Object) {
 		t.takePool(ref, as[*v1alpha1.AddressPool](obj))
 	case kube.KindSecretCopy, kube.KindConfigMapCopy:
 		t.copies.see(ref, obj)
+		original := t.copies.there[ref]
+		maps.Copy(t.due, t.waits[original])
+		delete(t.waits, original)
 	}
 }
 

@@ -19,14 +19,14 @@ func TestACopyOfWhatCannotBeRead(t *testing.T) {
 	m := model.NewMesh()
 	settle := func() *object.Object {
 		cs.due(original)
-		cs.settle(m)
+		cs.settle(m, nobody)
 		return o.Wants(ref)
 	}
 	o.See(ref, &object.State{Digest: "earlier leader's"})
 	if w := settle(); w == nil || w.Body != nil {
 		t.Errorf("what cannot be read is to be %+v, want it left as it is", w)
 	}
-	cs.settle(m)
+	cs.settle(m, nobody)
 	if !cs.changed[original] {
 		t.Error("it is not looked at again")
 	}
@@ -40,3 +40,6 @@ func TestACopyOfWhatCannotBeRead(t *testing.T) {
 		t.Errorf("what nobody uses is to be %+v", w)
 	}
 }
+
+// nobody is told of trouble with copies.
+func nobody() map[model.ObjectRef][]model.ObjectRef { return nil }

@@ -62,21 +62,36 @@ func plain(c rune) rune {
 	return '-'
 }
 
-// node makes the ready pod of a node's Envoy.
+// node makes the ready pods of a node's Envoy and agent.
 func (w *world) node(name, ip string) {
 	w.t.Helper()
-	w.Apply(w.t, fmt.Sprintf(`
+	for _, app := range []string{"envoy", "agent"} {
+		w.Apply(w.t, fmt.Sprintf(`
 apiVersion: v1
 kind: Pod
-metadata: {name: envoy-%s, namespace: %s, labels: {app: envoy}}
-spec: {nodeName: %s, hostNetwork: true, containers: [{name: c, image: example.com/none}], automountServiceAccountToken: false}
-`, name, w.system, name))
+metadata: {name: %[1]s-%[3]s, namespace: %[2]s, labels: {app: %[1]s}}
+spec: {nodeName: %[3]s, hostNetwork: true, containers: [{name: c, image: example.com/none}], automountServiceAccountToken: false}
+`, app, w.system, name))
+	}
+	w.agentReady(name, true)
 	w.ready(name, ip, true)
 }
 
+// ready has a node's Envoy be ready, or not.
 func (w *world) ready(name, ip string, ready bool) {
 	w.t.Helper()
-	w.Kube(w.t, "patch", "pod", "-n", w.system, "envoy-"+name, "--subresource=status", "--type=merge", "-p",
+	w.podReady("envoy-"+name, ip, ready)
+}
+
+// agentReady has a node's agent be ready, or not.
+func (w *world) agentReady(name string, ready bool) {
+	w.t.Helper()
+	w.podReady("agent-"+name, "10.9.0.99", ready)
+}
+
+func (w *world) podReady(pod, ip string, ready bool) {
+	w.t.Helper()
+	w.Kube(w.t, "patch", "pod", "-n", w.system, pod, "--subresource=status", "--type=merge", "-p",
 		fmt.Sprintf(`{"status":{"podIP":%q,"podIPs":[{"ip":%q}],"conditions":[{"type":"Ready","status":%q}]}}`, ip, ip, strings.Title(fmt.Sprint(ready)))) //nolint:staticcheck // one ASCII word
 }
 
@@ -117,7 +132,7 @@ func (w *world) makeClass(name, controller string) {
 
 func (w *world) options(config *rest.Config, identity string) Options {
 	return Options{
-		Config: config, Namespace: w.system, Identity: identity, EnvoyPods: "app=envoy", Copies: w.copies, Log: slog.New(slog.DiscardHandler),
+		Config: config, Namespace: w.system, Identity: identity, EnvoyPods: "app=envoy", AgentPods: "app=agent", Copies: w.copies, Log: slog.New(slog.DiscardHandler),
 	}
 }
 

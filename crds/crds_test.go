@@ -46,7 +46,7 @@ func TestLoad(t *testing.T) {
 
 // TestDocumented checks that each field of our own kinds is described.
 func TestDocumented(t *testing.T) {
-	for _, plural := range []string{"workloads", "addresspools", "gatewayparameters"} {
+	for _, plural := range []string{"workloads", "addresspools", "gatewayparameters", "nodereports"} {
 		t.Run(plural, func(t *testing.T) { testDocumented(t, plural) })
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/xds/translate"
 )
 
 // Status is what a server knows of the Envoys that it serves.
@@ -35,6 +36,24 @@ type Rejection struct {
 	Message string `json:"message"`
 	// LastGood tells that Envoy goes on with an earlier version.
 	LastGood bool `json:"lastGood,omitempty"`
+}
+
+// Gateway is what of a gateway's Envoy rejects; false when the resource is none of
+// one gateway's, such as a cluster.
+func (r Rejection) Gateway() (model.Rejected, bool) {
+	switch r.Kind {
+	case listeners.String():
+		door, ok := translate.ParseDoor(r.Name)
+		if o := r.Origin.Object; ok && o.Kind == "Gateway" {
+			k := model.PortKey{Gateway: model.GatewayKey{Namespace: o.Namespace, Name: o.Name}, Port: door.Addr.Port(), Protocol: door.Protocol}
+			return model.Rejected{Port: k, At: door.Addr, Message: r.Message}, true
+		}
+	case scopes.String(), routes.String():
+		if k, host, ok := translate.ParseScope(r.Name); ok {
+			return model.Rejected{Port: k.Port, Host: host, Message: r.Message}, true
+		}
+	}
+	return model.Rejected{}, false
 }
 
 // Status tells the state of the connection to Envoy.

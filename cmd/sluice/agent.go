@@ -14,6 +14,7 @@ import (
 	"sluice.io/sluice/agent"
 	"sluice.io/sluice/netns"
 	"sluice.io/sluice/observe/health"
+	"sluice.io/sluice/report"
 	"sluice.io/sluice/source/kube"
 	"sluice.io/sluice/source/kube/kubeconfig"
 )
@@ -107,8 +108,17 @@ func (o *agentFlags) serve(ctx context.Context, a *agent.Agent, lock *agent.Lock
 		return err
 	}
 	defer stop()
+	config, _, err := o.access.Connect()
+	if err != nil {
+		return err
+	}
+	reporter, err := report.New(report.Config{Config: config, Node: o.cfg.Node, Rejected: a.Rejected, Log: o.cfg.Log.With("part", "report")})
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.Run(ctx) })
+	group.Go(func() error { return reporter.Run(ctx) })
 	if o.address != "" {
 		group.Go(func() error { return health.Serve(ctx, o.address, o.health(a)) })
 	}

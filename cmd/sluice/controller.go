@@ -37,9 +37,10 @@ the others wait for its Lease.`,
 	}
 	host, _ := os.Hostname() // empty is refused below
 	f := cmd.Flags()
-	f.StringVar(&o.opts.Namespace, "namespace", envOr("POD_NAMESPACE", "sluice-system"), "namespace of the Lease and of the nodes' Envoys (default: $POD_NAMESPACE)")
+	f.StringVar(&o.opts.Namespace, "namespace", envOr("POD_NAMESPACE", "sluice-system"), "namespace of the Lease and of the nodes' Envoys and agents (default: $POD_NAMESPACE)")
 	f.StringVar(&o.opts.Identity, "identity", envOr("POD_NAME", host), "name of this replica (default: $POD_NAME, then the host's name)")
 	f.StringVar(&o.opts.EnvoyPods, "envoy-pods", "app.kubernetes.io/name=sluice,app.kubernetes.io/component=envoy", "labels of the pods of the nodes' Envoys")
+	f.StringVar(&o.opts.AgentPods, "agent-pods", "app.kubernetes.io/name=sluice,app.kubernetes.io/component=agent", "labels of the pods of the nodes' agents")
 	f.StringVar(&o.opts.Copies, "secrets-namespace", copiesNamespace, "namespace for copies of Secrets and ConfigMaps")
 	f.StringVar(&o.opts.Lease, "lease", "sluice-controller", "name of the Lease")
 	f.StringVar(&o.address, "health-address", ":8080", "address for probes and Prometheus, /livez, /readyz and /metrics; empty for none")

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"maps"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -52,9 +53,8 @@ type Object struct {
 	Renew bool
 	// Status is what the status should be, as JSON; nil when it is none of ours.
 	Status json.RawMessage
-	// Of is told of trouble with the object, in its status; the zero value when
-	// nobody is.
-	Of model.ObjectRef
+	// Of are told of trouble with the object, in their statuses.
+	Of []model.ObjectRef
 }
 
 // New makes an object that is applied whole.
@@ -120,7 +120,7 @@ type Config struct {
 	// Urgent tells which objects go first.
 	Urgent func(model.ObjectRef) bool
 	// Trouble is told why an object cannot be made for another; empty when it can.
-	Trouble func(of model.ObjectRef, why string)
+	Trouble func(of, object model.ObjectRef, why string)
 	// Writes counts by kind and result.
 	Writes *prometheus.CounterVec
 	Log    *slog.Logger
@@ -174,6 +174,9 @@ func (o *Objects) Set(ref model.ObjectRef, want *Object) {
 	was := o.want[ref]
 	o.want[ref] = want
 	delete(o.gone, ref)
+	if was != nil {
+		o.tell(ref, slices.DeleteFunc(slices.Clone(was.Of), func(of model.ObjectRef) bool { return slices.Contains(want.Of, of) }), "")
+	}
 	if was == nil || was.Digest != want.Digest || string(was.Status) != string(want.Status) {
 		o.due[ref] = true
 	}
@@ -196,10 +199,17 @@ func (o *Objects) Leave(ref model.ObjectRef) bool {
 	defer o.mu.Unlock()
 	was := o.want[ref]
 	delete(o.want, ref)
-	if was != nil && was.Of != (model.ObjectRef{}) {
-		o.Trouble(was.Of, "")
+	if was != nil {
+		o.tell(ref, was.Of, "")
 	}
 	return was != nil
+}
+
+// tell tells others why an object cannot be made for them; empty when it can.
+func (o *Objects) tell(ref model.ObjectRef, all []model.ObjectRef, why string) {
+	for _, of := range all {
+		o.Trouble(of, ref, why)
+	}
 }
 
 // Begin has the workers look at what see and set were told: not before both
@@ -236,8 +246,8 @@ func (o *Objects) look(ctx context.Context, ref model.ObjectRef) (time.Duration,
 		return 0, nil
 	}
 	wait, err := o.bring(ctx, ref, want, have, there)
-	if err == nil && want.Of != (model.ObjectRef{}) {
-		o.Trouble(want.Of, "")
+	if err == nil {
+		o.tell(ref, want.Of, "")
 	}
 	return wait, err
 }
@@ -420,8 +430,8 @@ func (o *Objects) failed(ref model.ObjectRef, err error) {
 		o.Writes.WithLabelValues(ref.Kind, "conflict").Inc()
 		return
 	}
-	if want := o.Wants(ref); want != nil && want.Of != (model.ObjectRef{}) {
-		o.Trouble(want.Of, err.Error())
+	if want := o.Wants(ref); want != nil {
+		o.tell(ref, want.Of, err.Error())
 	}
 	o.Writes.WithLabelValues(ref.Kind, "error").Inc()
 	o.Log.Warn("cannot bring an object in line; trying again", "object", ref.String(), "err", err)

@@ -19,21 +19,10 @@ type Wish struct {
 	Generation int64
 	// Addresses are a Gateway's.
 	Addresses []gatewayv1.GatewayStatusAddress
+	// Copies are those that agents serve listeners with, by the listeners' names.
+	Copies map[string][]model.ObjectRef
 	// Farewell goes with no status, for what was served before.
 	Farewell *Farewell
-}
-
-// troubled is a wish that says of a Gateway why it cannot be programmed.
-func (w Wish) troubled(why string) Wish {
-	c := w.Status.Condition(Programmed)
-	if why == "" || c == nil || c.Status || c.Reason != Pending && c.Reason != AddressNotAssigned {
-		return w
-	}
-	now := *w.Status
-	now.Conditions = slices.Clone(now.Conditions)
-	now.Condition(Programmed).Message += "; " + why
-	w.Status = &now
-	return w
 }
 
 // statusPatch makes the part of an object's status that is Sluice's, nil when

@@ -8,6 +8,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/source/kube"
 )
 
 // TestPoliciesHaveRoomForSoMany: others' entries go first, and are never dropped.
@@ -69,14 +70,41 @@ func TestTroubleIsTold(t *testing.T) {
 		{with(false, Pending), "it is so; exceeded quota"}, {with(false, AddressNotAssigned), "it is so; exceeded quota"},
 		{with(false, "AddressNotUsable"), "it is so"}, {with(true, "Programmed"), "it is so"},
 	} {
-		if got := c.wish.troubled("exceeded quota").Status.Conditions[0]; got.Message != c.want || got.Status != c.wish.Status.Conditions[0].Status {
+		if got := c.wish.troubled(map[model.ObjectRef]string{{Kind: "Service", Name: "a"}: "exceeded quota"}).Status.Conditions[0]; got.Message != c.want || got.Status != c.wish.Status.Conditions[0].Status {
 			t.Errorf("%+v becomes %+v", c.wish.Status.Conditions[0], got)
 		}
 		if c.wish.Status.Conditions[0].Message != "it is so" {
 			t.Errorf("the wish was changed: %+v", c.wish.Status.Conditions[0])
 		}
 	}
-	if got := (Wish{}).troubled("exceeded quota"); got.Status != nil {
+	if got := (Wish{}).troubled(map[model.ObjectRef]string{{Kind: "Service", Name: "a"}: "exceeded quota"}); got.Status != nil {
 		t.Errorf("nothing to say becomes %+v", got)
+	}
+}
+
+// TestTroubleIsToldOfListeners that wait, and of those whose copies it is with.
+func TestTroubleIsToldOfListeners(t *testing.T) {
+	listener := func(name string, status bool, reason string) model.ListenerStatus {
+		return model.ListenerStatus{Name: name, Conditions: []model.Condition{{Type: "Accepted", Status: true}, {Type: Programmed, Status: status, Reason: reason}}}
+	}
+	cert, other := model.ObjectRef{Kind: kube.KindSecretCopy, Name: "cert"}, model.ObjectRef{Kind: kube.KindSecretCopy, Name: "other"}
+	w := Wish{
+		Status: &model.Status{
+			Conditions: []model.Condition{{Type: Programmed, Status: true, Reason: "Programmed", Message: "listeners are served"}},
+			Listeners:  []model.ListenerStatus{listener("served", true, "Programmed"), listener("waits", false, Pending), listener("wrong", false, "Invalid"), listener("both", false, Pending)},
+		},
+		Copies: map[string][]model.ObjectRef{"served": {cert}, "wrong": {cert}, "both": {other, cert}},
+	}
+	got := w.troubled(map[model.ObjectRef]string{{Kind: "Service", Name: "a"}: "no Service", {Kind: "EndpointSlice", Name: "a"}: "no slice", cert: "no copy"})
+	if text := got.Status.Conditions[0].Message; text != "listeners are served" {
+		t.Errorf("the Gateway is served and says %q", text)
+	}
+	for i, want := range []string{"no copy", "no slice; no Service", "", "no slice; no Service; no copy"} {
+		if l := got.Status.Listeners[i]; l.Conditions[1].Message != want || l.Conditions[0].Message != "" {
+			t.Errorf("listener %s says %q, want %q", l.Name, l.Conditions[1].Message, want)
+		}
+		if text := w.Status.Listeners[i].Conditions[1].Message; text != "" {
+			t.Errorf("the wish was changed: %q", text)
+		}
 	}
 }

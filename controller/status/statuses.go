@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"sluice.io/sluice/controller/queue"
 	"sluice.io/sluice/model"
@@ -56,8 +58,9 @@ type Statuses struct {
 	live    map[model.ObjectRef]source.KubeObject
 	wishes  map[model.ObjectRef]Wish
 	written map[model.ObjectRef]*history
-	// troubles are what keeps objects from being made for others.
-	troubles map[model.ObjectRef]string
+	// troubles are what keeps objects from being made for others, by those and then
+	// by the objects.
+	troubles map[model.ObjectRef]map[model.ObjectRef]string
 }
 
 // history tells of the writes of one object's status.
@@ -73,7 +76,7 @@ func NewStatuses(c Config) *Statuses {
 	s := &Statuses{
 		Config: c, queue: queue.New(c.Urgent),
 		live: map[model.ObjectRef]source.KubeObject{}, wishes: map[model.ObjectRef]Wish{}, written: map[model.ObjectRef]*history{},
-		troubles: map[model.ObjectRef]string{},
+		troubles: map[model.ObjectRef]map[model.ObjectRef]string{},
 	}
 	s.queue.Look, s.queue.Failed = s.look, s.failed
 	return s
@@ -133,19 +136,52 @@ func (s *Statuses) Forget(ref model.ObjectRef) {
 	delete(s.troubles, ref)
 }
 
-// Trouble notes why something cannot be made for an object; empty when it can.
-func (s *Statuses) Trouble(ref model.ObjectRef, why string) {
+// Served are the listeners of a Gateway or ListenerSet, by name, that the API server
+// has as Programmed as they are now.
+func (s *Statuses) Served(ref model.ObjectRef) map[string]bool {
 	s.mu.Lock()
-	_, wished := s.wishes[ref]
-	news := s.troubles[ref] != why && (wished || why == "")
-	if why == "" {
-		delete(s.troubles, ref)
-	} else if wished {
-		s.troubles[ref] = why
+	defer s.mu.Unlock()
+	all := map[string]bool{}
+	switch o := s.live[ref].(type) {
+	case *gatewayv1.Gateway:
+		for _, l := range o.Status.Listeners {
+			all[string(l.Name)] = programmed(l.Conditions, o.Generation)
+		}
+	case *gatewayv1.ListenerSet:
+		for _, l := range o.Status.Listeners {
+			all[string(l.Name)] = programmed(l.Conditions, o.Generation)
+		}
+	}
+	return all
+}
+
+func programmed(conditions []metav1.Condition, generation int64) bool {
+	return slices.ContainsFunc(conditions, func(c metav1.Condition) bool {
+		return c.Type == Programmed && c.Status == metav1.ConditionTrue && c.ObservedGeneration == generation
+	})
+}
+
+// Trouble notes why an object cannot be made for another; empty when it can.
+func (s *Statuses) Trouble(of, object model.ObjectRef, why string) {
+	s.mu.Lock()
+	_, wished := s.wishes[of]
+	news := s.troubles[of][object] != why && (wished || why == "")
+	switch {
+	case !news:
+	case why == "":
+		delete(s.troubles[of], object)
+		if len(s.troubles[of]) == 0 {
+			delete(s.troubles, of)
+		}
+	default:
+		if s.troubles[of] == nil {
+			s.troubles[of] = map[model.ObjectRef]string{}
+		}
+		s.troubles[of][object] = why
 	}
 	s.mu.Unlock()
 	if news {
-		s.queue.Add(ref)
+		s.queue.Add(of)
 	}
 }
 

@@ -12,7 +12,7 @@ var GroupVersion = schema.GroupVersion{Group: "sluice.io", Version: "v1alpha1"}
 // AddToScheme adds the types of this package to a scheme, as clients of others want it.
 // Sluice itself reads them without one.
 func AddToScheme(s *runtime.Scheme) error {
-	s.AddKnownTypes(GroupVersion, &Workload{}, &WorkloadList{}, &AddressPool{}, &AddressPoolList{}, &GatewayParameters{}, &GatewayParametersList{})
+	s.AddKnownTypes(GroupVersion, &Workload{}, &WorkloadList{}, &AddressPool{}, &AddressPoolList{}, &GatewayParameters{}, &GatewayParametersList{}, &NodeReport{}, &NodeReportList{})
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 }

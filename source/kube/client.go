@@ -80,6 +80,9 @@ func (c *clients) of(gv schema.GroupVersion) (rest.Interface, error) {
 var types = sync.OnceValue(func() *runtime.Scheme {
 	s := runtime.NewScheme()
 	for _, k := range allKinds() {
+		if k.metadata {
+			continue // the client of metadata has a type of its own for all
+		}
 		for _, version := range k.versions {
 			gv := k.gv(version)
 			s.AddKnownTypeWithName(gv.WithKind(k.name), k.new())

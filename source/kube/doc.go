@@ -31,9 +31,9 @@ type Options struct {
 	// Pods tells whose pods are read as Workloads: OfNode's only unless that is empty.
 	Pods   bool
 	OfNode string
-	// Serving selects, by labels in a namespace, pods that are handed on as Pods.
-	// It is for a reader without Pods.
-	// Nodes are handed on then, too, with their labels, and the Gateway API's CRDs with
+	// Serving selects the pods of the nodes' Envoys, which are handed on as Pods, and
+	// those of their agents, as AgentPods. It is for a reader without Pods.
+	// Nodes are handed on then, too, with their labels, what their Envoys reject, and the Gateway API's CRDs with
 	// their releases.
 	Serving *Selection
 	// Cgroup returns the path of a pod's cgroup on this node. Nil where there is no
@@ -68,8 +68,8 @@ type Options struct {
 	Log  *slog.Logger
 }
 
-// Selection are pods by their labels.
-type Selection struct{ Namespace, Labels string }
+// Selection are pods of a namespace by their labels.
+type Selection struct{ Namespace, Envoys, Agents string }
 
 // QoS is a pod's quality of service class, by which its cgroup is found.
 type QoS string

@@ -62,8 +62,14 @@ const (
 	kindListenerSet  = "ListenerSet"
 )
 
+// KindAgentPod is the kind of agents' pods, for one to whom Pods are those of Envoys.
+const KindAgentPod = "AgentPod"
+
 // KindNode is the kind of nodes, which are known by their metadata.
 const KindNode = "Node"
+
+// KindNodeReport is the kind in which agents tell what their Envoys reject.
+const KindNodeReport = "NodeReport"
 
 // KindDefinition is the kind of CRDs, of which those of the Gateway API are known
 // by their release and channel.
@@ -91,12 +97,12 @@ func kindsFor(o Options) []*kind {
 	}
 	all = append(all, gatewayKinds()...)
 	if o.Serving != nil {
-		all = append(all, &kind{
-			name: kindPod, plural: "pods", versions: []string{"v1"}, new: of[corev1.Pod], list: &corev1.PodList{}, trim: on(trimServing),
-			namespace: o.Serving.Namespace, labels: o.Serving.Labels,
-		}, &kind{
+		all = append(all, servingPods(kindPod, o.Serving.Namespace, o.Serving.Envoys), servingPods(KindAgentPod, o.Serving.Namespace, o.Serving.Agents), &kind{
 			name: KindNode, plural: "nodes", versions: []string{"v1"}, metadata: true,
 			new: func() source.KubeObject { return &metav1.PartialObjectMetadata{} }, trim: on(trimNode),
+		}, &kind{
+			name: KindNodeReport, plural: "nodereports", group: v1alpha1.GroupVersion.Group, versions: []string{"v1alpha1"},
+			new: of[v1alpha1.NodeReport], list: &v1alpha1.NodeReportList{},
 		}, &kind{
 			name: KindDefinition, plural: "customresourcedefinitions", group: "apiextensions.k8s.io", versions: []string{"v1"}, metadata: true,
 			new: func() source.KubeObject { return &metav1.PartialObjectMetadata{} }, trim: on(trimDefinition),
@@ -110,6 +116,14 @@ func kindsFor(o Options) []*kind {
 		all = append(all, pods)
 	}
 	return append(all, documentKinds(o.Copies)...)
+}
+
+// servingPods are pods that serve, by where they are and whether they are ready.
+func servingPods(name, namespace, labels string) *kind {
+	return &kind{
+		name: name, plural: "pods", versions: []string{"v1"}, new: of[corev1.Pod], list: &corev1.PodList{}, trim: on(trimServing),
+		namespace: namespace, labels: labels,
+	}
 }
 
 // gatewayKinds are those of the Gateway API.
@@ -174,4 +188,4 @@ func on[T source.KubeObject](f func(T)) func(source.KubeObject) {
 	}
 }
 
-var allKinds = sync.OnceValue(func() []*kind { return kindsFor(Options{Pods: true, Copies: "any"}) })
+var allKinds = sync.OnceValue(func() []*kind { return kindsFor(Options{Pods: true, Copies: "any", Serving: &Selection{}}) })

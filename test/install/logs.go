@@ -15,7 +15,7 @@ import (
 
 // kinds are those that say how Sluice and its users' objects are.
 const kinds = "gatewayclasses,gateways,listenersets,httproutes,grpcroutes,tlsroutes,tcproutes,udproutes,backendtlspolicies,referencegrants," +
-	"addresspools,gatewayparameters,services,endpointslices,leases,daemonsets,deployments"
+	"addresspools,gatewayparameters,nodereports,services,endpointslices,leases,daemonsets,deployments"
 
 // SaveLogs copies what may explain a failure into a folder of its own below
 // .cache/logs, which outlives the cluster: the cluster's logs, objects with their

@@ -39,9 +39,12 @@ func (w *world) noAPIServer(t *testing.T) {
 	if after := w.owned(t); after != before {
 		t.Errorf("the Gateway had\n%s\nand has\n%s", before, after)
 	}
-	if after := w.conditionsOf(t); after != conditions {
-		t.Errorf("conditions were\n%s\nand are\n%s", conditions, after)
-	}
+	eventually(t, "conditions to say nothing of agents that are not ready", func() error {
+		if after := w.conditionsOf(t); after != conditions {
+			return fmt.Errorf("they were\n%s\nand are\n%s", conditions, after)
+		}
+		return nil
+	})
 	c.expectNoFailure(t)
 }
 

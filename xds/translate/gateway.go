@@ -2,6 +2,7 @@ package translate
 
 import (
 	"net/netip"
+	"strings"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
@@ -46,6 +47,15 @@ type Door struct {
 // with [VIPName]: an address that another gateway takes over is a change of
 // the one listener.
 func (d Door) Name() string { return "gateway/" + d.Addr.String() + "/" + string(d.Protocol) }
+
+// ParseDoor reads what [Door.Name] makes, and nothing else.
+func ParseDoor(name string) (Door, bool) {
+	rest, ok := strings.CutPrefix(name, "gateway/")
+	addr, protocol, ok2 := strings.Cut(rest, "/")
+	at, err := netip.ParseAddrPort(addr)
+	d := Door{at, model.Protocol(protocol)}
+	return d, ok && ok2 && err == nil && d.Name() == name
+}
 
 // Doors are the addresses at which a gateway's port is dialled: its own, and
 // any address of the node at the port that a load balancer dials, or at the

@@ -53,6 +53,25 @@ func (k ChainKey) ScopeName(domain string) string {
 	return "gateway/" + k.Port.String() + "/" + k.Chain + " " + domain
 }
 
+// ParseScope reads what [ChainKey.ScopeName] makes, and nothing else.
+func ParseScope(name string) (k ChainKey, domain string, ok bool) {
+	// A chain's name may have spaces and slashes in it, and its end is the last one; a
+	// gateway's has one slash, and no colon.
+	rest, ok1 := strings.CutPrefix(name, "gateway/")
+	gateway, rest, ok2 := strings.Cut(rest, ":")
+	namespace, gwName, ok3 := strings.Cut(gateway, "/")
+	port, rest, ok4 := strings.Cut(rest, "/")
+	protocol, rest, ok5 := strings.Cut(rest, "/")
+	number, err := strconv.ParseUint(port, 10, 16)
+	space := strings.LastIndexByte(rest, ' ')
+	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || err != nil || space < 0 {
+		return ChainKey{}, "", false
+	}
+	k.Port = model.PortKey{Gateway: model.GatewayKey{Namespace: namespace, Name: gwName}, Port: uint16(number), Protocol: model.Protocol(protocol)}
+	k.Chain, domain = rest[:space], rest[space+1:]
+	return k, domain, k.ScopeName(domain) == name
+}
+
 // Exact tells whether a domain is one host name.
 func Exact(domain string) bool { return !strings.HasPrefix(domain, "*") }
 

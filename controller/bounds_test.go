@@ -130,7 +130,7 @@ func (w *world) somebodys() {
 apiVersion: v1
 kind: Service
 metadata: {name: theirs, namespace: NS, labels: {app.kubernetes.io/managed-by: Helm}}
-spec: {ports: [{name: http, port: 80}]}
+spec: {type: LoadBalancer, ports: [{name: http, port: 80}]}
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"sluice.io/sluice/controller/object"
 	"sluice.io/sluice/controller/status"
 	"sluice.io/sluice/model"
 )
@@ -51,10 +52,16 @@ func TestNamesOfSlices(t *testing.T) {
 	tm.takeSlice(ref(0), nil)
 	expect("the first has gone", "1")
 	expect("another is needed", "1 0")
+	for _, manager := range []string{"", "x"} {
+		see(1, "b", map[string]string{object.ManagedBy: object.Manager, discoveryv1.LabelManagedBy: manager})
+		expect("ours has lost a label", "1")
+	}
 	see(1, "b", nil)
-	expect("ours has lost its labels", "1")
+	expect("ours has lost both", "0")
+	see(1, "b", mine)
+	expect("and has them again", "1")
 	clear(tm.dirty)
-	see(1, "c", nil)
+	see(1, "c", map[string]string{object.ManagedBy: object.Manager, discoveryv1.LabelManagedBy: "x"})
 	expect("another's is in the place of ours", "0")
 	if !tm.dirty[gw("web")] {
 		t.Error("its Gateway is not looked at")
@@ -78,24 +85,26 @@ func TestASliceOfOthersIsLeftAlone(t *testing.T) {
 	was := slice(0).ResourceVersion
 	w.gateway("gw", "")
 	w.run()
-	leads := func(endpoints int) func() bool {
+	leads := func(i, endpoints int) func() bool {
 		return func() bool {
-			s := slice(1)
+			s := slice(i)
 			return s != nil && len(s.Endpoints) == endpoints && s.Labels[discoveryv1.LabelServiceName] == "gw-"+w.class && condition(w.readGateway("gw"), status.Programmed) == "True Programmed"
 		}
 	}
-	w.await("served", leads(1))
+	w.await("served", leads(1, 1))
 	if s := slice(0); s == nil || s.ResourceVersion != was {
 		t.Errorf("another's slice became %+v", s)
 	}
 	w.Kube(t, "delete", "endpointslice", "-n", w.ns, name+"0")
 	w.node("ghost2", "10.9.0.2")
-	w.await("another node serves as well", leads(2))
+	w.await("another node serves as well", leads(1, 2))
 	if s := slice(0); s != nil {
 		t.Errorf("ours went to %+v", s)
 	}
+	w.Kube(t, "patch", "endpointslice", "-n", w.ns, name+"1", "--type=merge", "-p", `{"metadata":{"labels":null}}`)
+	w.await("another takes the place of one that has lost its labels", leads(0, 2))
 	w.Kube(t, "delete", "gateway", "-n", w.ns, "gw")
-	w.await("ours goes with the Gateway", func() bool { return slice(1) == nil })
+	w.await("they go with the Gateway", func() bool { return slice(0) == nil && slice(1) == nil })
 }
 
 // roundTripper is one that is a function.

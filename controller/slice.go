@@ -44,7 +44,7 @@ func (t *term) takeSlice(ref model.ObjectRef, s *discoveryv1.EndpointSlice) {
 		t.slicesOf.remove(was.service, ref)
 		t.orphans[was.service] = true
 	}
-	if s != nil && (madeByUs(s) || had && s.UID == was.uid) {
+	if s != nil && (madeByUs(s) || had && s.UID == was.uid && s.Labels[object.ManagedBy] == object.Manager) {
 		t.takeStray(ref, nil)
 		t.takeOther(ref, false)
 		now := sliceFor(ref, s)
@@ -59,10 +59,11 @@ func (t *term) takeSlice(ref model.ObjectRef, s *discoveryv1.EndpointSlice) {
 	t.objects.See(ref, nil)
 }
 
-// madeByUs tells a slice that the controller made, also when it has lost its labels.
+// madeByUs tells a slice that the controller made by its labels, of which one is enough.
+// One that has lost both is let go: another takes its place.
 func madeByUs(s *discoveryv1.EndpointSlice) bool {
 	manager := s.Labels[discoveryv1.LabelManagedBy]
-	return manager == sliceManager || manager == "" && s.Annotations[object.Applied] != ""
+	return manager == sliceManager || manager == "" && s.Labels[object.ManagedBy] == object.Manager
 }
 
 // takeStray notes slices that Kubernetes makes for a Service that has, or had, a

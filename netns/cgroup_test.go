@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -50,6 +51,12 @@ func process(t *testing.T, cgroup string, ownNetns bool) (stop func()) {
 	if ownNetns {
 		cmd.SysProcAttr.Unshareflags = unix.CLONE_NEWNET
 	}
+	return runUntil(t, cmd)
+}
+
+// runUntil starts a program that ends with its input: when it is stopped.
+func runUntil(t *testing.T, cmd *exec.Cmd) (stop func()) {
+	t.Helper()
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -57,14 +64,10 @@ func process(t *testing.T, cgroup string, ownNetns bool) (stop func()) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	stopped := false
-	stop = func() {
-		if !stopped {
-			stopped = true
-			in.Close()
-			_ = cmd.Wait()
-		}
-	}
+	stop = sync.OnceFunc(func() {
+		in.Close()
+		_ = cmd.Wait()
+	})
 	t.Cleanup(stop)
 	return stop
 }

@@ -67,9 +67,6 @@ func (p *placement) look(d door) (condition, bool) {
 
 // changed tells whether a placement's condition is not what it was.
 func (p *placement) changed(d door) bool {
-	if p.settled() {
-		return false
-	}
 	now, ok := p.look(d)
 	if ok && !now.differs(p.condition) {
 		p.condition, p.looked = now, time.Now() // it may be served now, of which nobody has to be told

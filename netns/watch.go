@@ -99,7 +99,7 @@ func (r *Registry) differs(key model.WorkloadKey) bool {
 	w := r.declared[key]
 	if p := r.placed[key]; p != nil {
 		now, err := r.identify(w, p)
-		return err != nil || now != p.found || p.changed(r.door())
+		return err != nil || now != p.found || !p.settled() && p.changed(r.door())
 	}
 	// Not placed before: is what we wait for there?
 	f, err := r.find(w)

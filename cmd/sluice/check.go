@@ -27,7 +27,7 @@ have ports that Gateways may get. Exit code 1 when a required one is missing.`,
 		Example: "  sluice check\n  sluice check --envoy /usr/local/bin/envoy -o json",
 		Args:    noArguments(seeHelp),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			findings := append(redirect.Check(redirect.Config{BPFFS: paths.BPFFS, CgroupRoot: paths.CgroupRoot}), checkEnvoy(cmd, binary), checkTargets("/proc", paths.CgroupRoot))
+			findings := append(redirect.Check(redirect.Config{BPFFS: paths.BPFFS, CgroupRoot: paths.CgroupRoot}), checkEnvoy(cmd, binary), checkTargets("/proc", paths))
 			if err := out.print(cmd.OutOrStdout(), findings, func(w io.Writer) { printFindings(w, findings) }); err != nil {
 				return err
 			}

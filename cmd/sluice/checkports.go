@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sluice.io/sluice/agent"
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/redirect"
 )
@@ -34,7 +35,7 @@ func (b bound) String() string {
 // checkTargets tells of programs that a Gateway may take the port of: load balancers
 // dial Gateways at ports of the nodes, and which of them is the controller's choice.
 // What Sluice's Envoy has itself is none.
-func checkTargets(proc, cgroupRoot string) redirect.Finding {
+func checkTargets(proc string, paths agent.Paths) redirect.Finding {
 	f := redirect.Finding{Name: fmt.Sprintf("ports %d to %d", model.FirstTarget, model.LastTarget)}
 	var all []bound
 	for _, name := range []string{"tcp", "tcp6", "udp", "udp6"} {
@@ -49,9 +50,11 @@ func checkTargets(proc, cgroupRoot string) redirect.Finding {
 		all = append(all, readSockets(string(text), strings.HasPrefix(name, "udp"))...)
 	}
 	owners := ownersOf(proc, all)
+	inside, _ := os.ReadFile(filepath.Join(paths.EnvoyCgroup(), "cgroup.procs")) // without an Envoy there is none
+	envoys := strings.Fields(string(inside))
 	var taken []string
 	for _, b := range all {
-		if o := owners[b.inode]; !o.envoy(cgroupRoot) {
+		if o := owners[b.inode]; !slices.Contains(envoys, o.pid) {
 			taken = append(taken, b.String()+o.text())
 		}
 	}
@@ -116,15 +119,6 @@ func (o owner) text() string {
 		return ""
 	}
 	return fmt.Sprintf(" (%s, pid %s)", o.name, o.pid)
-}
-
-// envoy tells whether it is the Envoy that Sluice runs.
-func (o owner) envoy(cgroupRoot string) bool {
-	if o.pid == "" {
-		return false
-	}
-	inside, err := os.ReadFile(filepath.Join(cgroupRoot, "sluice/envoy/cgroup.procs"))
-	return err == nil && slices.Contains(strings.Fields(string(inside)), o.pid)
 }
 
 // ownersOf finds who has sockets, by their inodes: of those processes that may be

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"sluice.io/sluice/agent"
 )
 
 // TestTablesOfSockets: what the kernel prints is read, of either family, and nothing
@@ -45,7 +47,8 @@ func TestProgramsAtTargets(t *testing.T) {
 	}
 	root := t.TempDir()
 	want := fmt.Sprintf("127.0.0.1:%d/TCP (", port)
-	f := checkTargets("/proc", root)
+	paths := agent.Paths{CgroupRoot: root}
+	f := checkTargets("/proc", paths)
 	if f.OK || f.Required || !strings.Contains(f.Detail, want) || !strings.Contains(f.Detail, fmt.Sprintf("pid %d)", os.Getpid())) {
 		t.Errorf("%+v, want %q", f, want)
 	}
@@ -55,7 +58,7 @@ func TestProgramsAtTargets(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "sluice/envoy/cgroup.procs"), fmt.Appendln(nil, os.Getpid()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if f := checkTargets("/proc", root); strings.Contains(f.Detail, want) {
+	if f := checkTargets("/proc", paths); strings.Contains(f.Detail, want) {
 		t.Errorf("%+v, but it is Envoy's", f)
 	}
 }

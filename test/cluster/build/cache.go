@@ -172,6 +172,17 @@ func (c *Cache) moduleVersion(dir, module string) (string, error) {
 	return "", fmt.Errorf("%s does not require %s", path, module)
 }
 
+// moduleDir is the folder of a module that the one in a folder of ours requires.
+func (c *Cache) moduleDir(ctx context.Context, dir, module string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module)
+	cmd.Dir, cmd.Env = c.source(dir), append(os.Environ(), "GOWORK=off")
+	b, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("find the module %s: %w", module, err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
 // lock waits for the file's lock.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 // certManagerModule is cert-manager's own.
@@ -33,13 +31,11 @@ func (c *Cache) CertManager(ctx context.Context) (string, error) {
 // certManagerCRDs copies the CRDs out of the module; not its README, which is no
 // manifest.
 func (c *Cache) certManagerCRDs(ctx context.Context, out string) error {
-	cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", certManagerModule)
-	cmd.Dir, cmd.Env = c.source("cert-manager"), append(os.Environ(), "GOWORK=off")
-	dir, err := cmd.Output()
+	dir, err := c.moduleDir(ctx, "cert-manager", certManagerModule)
 	if err != nil {
-		return fmt.Errorf("find the module %s: %w", certManagerModule, err)
+		return err
 	}
-	files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(dir)), "deploy", "crds", "*.yaml"))
+	files, err := filepath.Glob(filepath.Join(dir, "deploy", "crds", "*.yaml"))
 	if err != nil || len(files) == 0 {
 		return fmt.Errorf("%s has no CRDs in deploy/crds: %w", certManagerModule, err)
 	}

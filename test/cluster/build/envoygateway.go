@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -93,14 +92,12 @@ func (c *Cache) envoyGatewayImage(ctx context.Context, name, out string) error {
 // envoyGatewayChart copies the chart out of the module, and completes it as its
 // release does: there, the values are a template.
 func (c *Cache) envoyGatewayChart(ctx context.Context, out string) error {
-	cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", envoyGatewayModule)
-	cmd.Dir, cmd.Env = c.source("envoy-gateway"), append(os.Environ(), "GOWORK=off")
-	dir, err := cmd.Output()
+	dir, err := c.moduleDir(ctx, "envoy-gateway", envoyGatewayModule)
 	if err != nil {
-		return fmt.Errorf("find the module %s: %w", envoyGatewayModule, err)
+		return err
 	}
 	chart := filepath.Join(out, "chart")
-	if err := os.CopyFS(chart, os.DirFS(filepath.Join(strings.TrimSpace(string(dir)), "charts", "gateway-helm"))); err != nil {
+	if err := os.CopyFS(chart, os.DirFS(filepath.Join(dir, "charts", "gateway-helm"))); err != nil {
 		return fmt.Errorf("copy the chart: %w", err)
 	}
 	values, err := os.ReadFile(filepath.Join(chart, "values.tmpl.yaml"))

@@ -25,6 +25,13 @@ import (
 // bounds puts the chart's policy for the account of a controller in force.
 func (w *world) bounds() {
 	w.t.Helper()
+	w.fromChart("controller-policy.yaml", "sluice-controller")
+}
+
+// fromChart puts an admission policy of the chart's in force, and takes it away after
+// the test.
+func (w *world) fromChart(template, policy string) {
+	w.t.Helper()
 	cache, err := build.Open(w.t.Logf)
 	if err != nil {
 		w.t.Fatal(err)
@@ -34,7 +41,7 @@ func (w *world) bounds() {
 		w.t.Fatal(err)
 	}
 	cmd := exec.CommandContext(w.t.Context(), helm, "template", "sluice", "../charts/sluice", "--namespace", w.system,
-		"--show-only", "templates/controller-policy.yaml", "--kube-version", "v1.35.0", "--set", "gatewayAPI.check=false")
+		"--show-only", "templates/"+template, "--kube-version", "v1.35.0", "--set", "gatewayAPI.check=false")
 	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+w.t.TempDir(), "HELM_CONFIG_HOME="+w.t.TempDir(), "HELM_DATA_HOME="+w.t.TempDir())
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -42,7 +49,7 @@ func (w *world) bounds() {
 	}
 	w.Apply(w.t, string(out))
 	w.t.Cleanup(func() {
-		w.Kube(w.t, "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", "sluice-controller", "--ignore-not-found")
+		w.Kube(w.t, "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", policy, "--ignore-not-found")
 	})
 }
 

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -23,7 +21,6 @@ import (
 	"sluice.io/sluice/model"
 	"sluice.io/sluice/report"
 	"sluice.io/sluice/test/apiserver"
-	"sluice.io/sluice/test/cluster/build"
 )
 
 func reportOf(gateway, address string, port int32, message string) *v1alpha1.NodeReport {
@@ -80,26 +77,8 @@ true Programmed the routes of "*" are rejected by the Envoys of a: no; the route
 // policy is the chart's, for agents in a namespace.
 func (w *world) policy() {
 	w.t.Helper()
-	cache, err := build.Open(w.t.Logf)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	helm, err := cache.Helm(w.t.Context())
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	cmd := exec.CommandContext(w.t.Context(), helm, "template", "sluice", "../charts/sluice", "--namespace", w.system, "--show-only", "templates/nodereports.yaml",
-		"--kube-version", "v1.35.0", "--set", "gatewayAPI.check=false")
-	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+w.t.TempDir(), "HELM_CONFIG_HOME="+w.t.TempDir(), "HELM_DATA_HOME="+w.t.TempDir())
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		w.t.Fatalf("%v\n%s", err, out)
-	}
-	w.Apply(w.t, string(out))
-	w.t.Cleanup(func() {
-		w.Kube(w.t, "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", "sluice-nodereports", "--ignore-not-found")
-		w.Kube(w.t, "delete", "nodereports", "--all")
-	})
+	w.fromChart("nodereports.yaml", "sluice-nodereports")
+	w.t.Cleanup(func() { w.Kube(w.t, "delete", "nodereports", "--all") })
 }
 
 // agent reaches the API server as a node's agent does: with its rights, and with what

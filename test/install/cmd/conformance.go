@@ -113,8 +113,9 @@ func (r *conformanceRun) on(ctx context.Context, c *cluster.Cluster) error {
 	}
 	for i := range r.times {
 		s := r.suite
-		// After the last run the cluster goes anyway; until then, what a failure left is there to see.
-		s.Keep = s.Keep || r.up && i == r.times-1
+		// What all tests share stays for the next run: a namespace that is being removed
+		// takes nothing up. After the last run a cluster of our own goes anyway.
+		s.Keep = s.Keep || r.up || i < r.times-1
 		if err := s.Execute(ctx, c); err != nil {
 			return err
 		}

@@ -142,7 +142,7 @@ func render(t *testing.T, name string, flags []string) string {
 	switch {
 	case name == "error" && errors.As(err, &exit):
 		_, text, _ := strings.Cut(errOut, "Error: ")
-		return strings.TrimSpace(strings.ReplaceAll(text, "\nUse --debug flag to render out invalid YAML", "")) + "\n"
+		return inOrder(strings.TrimSpace(strings.ReplaceAll(text, "\nUse --debug flag to render out invalid YAML", ""))) + "\n"
 	case err != nil || name == "error":
 		t.Fatalf("%v\n%s", err, errOut)
 	case name == "objects":
@@ -151,6 +151,17 @@ func render(t *testing.T, name string, flags []string) string {
 		return security(t, out)
 	}
 	return strings.TrimPrefix(out, "---\n")
+}
+
+// inOrder sorts what is said of values, which helm tells in any order.
+func inOrder(text string) string {
+	head, list, found := strings.Cut(text, "\n- at ")
+	if !found {
+		return text
+	}
+	said := strings.Split(list, "\n- at ")
+	slices.Sort(said)
+	return head + "\n- at " + strings.Join(said, "\n- at ")
 }
 
 // security lists the security context of each container.

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,8 @@ type Value struct {
 	Enum    []string
 	Types   []string // JSON's names of types.
 	Minimum *int
+	Maximum *int
+	Pattern string   // A regular expression that a text has to match.
 	Of      []*Value // Its keys; none when it is open to any.
 }
 
@@ -93,12 +96,21 @@ func (v *Value) parseMark(mark string) error {
 		v.Enum = strings.Split(rest, "|")
 	case "@type":
 		v.Types = strings.Split(rest, "|")
-	case "@min":
+	case "@min", "@max":
 		n, err := strconv.Atoi(rest)
 		if err != nil {
 			return fmt.Errorf("mark %s: %w", mark, err)
 		}
-		v.Minimum = &n
+		if name == "@min" {
+			v.Minimum = &n
+		} else {
+			v.Maximum = &n
+		}
+	case "@pattern":
+		if _, err := regexp.Compile(rest); err != nil {
+			return fmt.Errorf("mark %s: %w", mark, err)
+		}
+		v.Pattern = rest
 	default:
 		return fmt.Errorf("there is no mark %s", name)
 	}
@@ -149,6 +161,12 @@ func (v *Value) schema() map[string]any {
 	}
 	if v.Minimum != nil {
 		s["minimum"] = *v.Minimum
+	}
+	if v.Maximum != nil {
+		s["maximum"] = *v.Maximum
+	}
+	if v.Pattern != "" {
+		s["pattern"] = v.Pattern
 	}
 	if v.Of != nil {
 		properties := map[string]any{}

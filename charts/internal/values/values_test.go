@@ -16,10 +16,14 @@ log:
 # How many,
 # of all.
 # @min 1
+# @max 9
 count: 2
 # A number or a part.
 # @type integer|string
 part: 10%
+# A name.
+# @pattern ^[a-z|]+$
+name: a
 # Anything.
 open: {a: b}
 # A list.
@@ -45,8 +49,9 @@ func TestSchemaAndTable(t *testing.T) {
 			"global": {"type": "object"},
 			"log": {"type": "object", "description": "What is logged.", "additionalProperties": false, "properties": {
 				"level": {"type": "string", "description": "The least level.", "enum": ["info", "warn"]}}},
-			"count": {"type": "integer", "description": "How many, of all.", "minimum": 1},
+			"count": {"type": "integer", "description": "How many, of all.", "minimum": 1, "maximum": 9},
 			"part": {"type": ["integer", "string"], "description": "A number or a part."},
+			"name": {"type": "string", "description": "A name.", "pattern": "^[a-z|]+$"},
 			"open": {"type": "object", "description": "Anything."},
 			"list": {"type": "array", "description": "A list."}
 		}}`), &want); err != nil {
@@ -74,11 +79,12 @@ func TestSchemaAndTable(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	for in, want := range map[string]string{
-		"a: 1\n":                      "line 1: a: it has no comment",
-		"# Text.\n# @max 3\na: 1\n":   "there is no mark @max",
-		"# Text.\n# @min few\na: 1\n": "invalid syntax",
-		"[]\n":                        "there are none",
-		"a: [\n":                      "read values",
+		"a: 1\n":                        "line 1: a: it has no comment",
+		"# Text.\n# @most 3\na: 1\n":    "there is no mark @most",
+		"# Text.\n# @pattern (\na: b\n": "missing closing )",
+		"# Text.\n# @min few\na: 1\n":   "invalid syntax",
+		"[]\n":                          "there are none",
+		"a: [\n":                        "read values",
 	} {
 		if _, err := Parse([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", in, err, want)

@@ -56,11 +56,12 @@ type Status struct {
 type ListenerStatus struct {
 	Name string `json:"name"`
 	// Port, Protocol and Hostname are the listener's own, as they were given;
-	// Hostname is a domain as in [HostKey]. Origin is the listener's.
+	// Hostname is a domain as in [HostKey].
 	Port     uint16 `json:"-"`
 	Protocol string `json:"-"`
 	Hostname string `json:"-"`
-	Origin   Origin `json:"-"`
+	// Origin is the listener's; without an object when only the object's is known.
+	Origin Origin `json:"origin,omitzero"`
 	// Chain is that of the listener in its [GatewayPort]. HTTP listeners share one.
 	Chain string `json:"-"`
 	// Kinds are the kinds of routes that may attach, of the Gateway API's group.

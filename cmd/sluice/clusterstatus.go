@@ -134,17 +134,6 @@ func printClusterStatus(w io.Writer, st *clusterStatus, all bool) {
 		counts = append(counts, fmt.Sprintf("%d %s", kinds[k], k))
 	}
 	fmt.Fprintf(w, "Objects:    %s\n", cmp.Or(strings.Join(counts, ", "), "none"))
-	if len(st.Problems) == 0 {
-		fmt.Fprintln(w, "Problems:   none")
-	} else {
-		fmt.Fprintf(w, "\nProblems:\n")
-	}
-	for _, p := range st.Problems {
-		message := p.Message
-		if p.Warning {
-			message = "warning: " + message
-		}
-		fmt.Fprintf(w, "  %s\n", message)
-	}
+	printProblems(w, st.Problems, st.Objects, nil)
 	printConditions(w, st.Objects, all)
 }

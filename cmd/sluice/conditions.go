@@ -2,15 +2,17 @@ package main
 
 import (
 	"strconv"
+	"strings"
 
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/observe/gateways"
 )
 
 // statement is one condition of an object, for one of its parents or for itself.
 type statement struct {
 	model.Condition
 	origin model.Origin
-	parent string // with its port; empty for the object itself
+	parent string // with its port, or a listener; empty for the object itself
 }
 
 func statements(objects []*model.Status) []statement {
@@ -32,7 +34,8 @@ func statements(objects []*model.Status) []statement {
 	return all
 }
 
-// troubled are the statements of what is not as a user would wish.
+// troubled are the statements of what is not as a user would wish: of a listener
+// the one that says why.
 func troubled(objects []*model.Status) []statement {
 	var bad []statement
 	for _, s := range statements(objects) {
@@ -40,7 +43,33 @@ func troubled(objects []*model.Status) []statement {
 			bad = append(bad, s)
 		}
 	}
+	for _, o := range objects {
+		for i := range o.Listeners {
+			if s, ok := listenerTrouble(o, &o.Listeners[i]); ok {
+				bad = append(bad, s)
+			}
+		}
+	}
 	return bad
+}
+
+// listenerTrouble is what is wrong with a listener that is not so with the whole
+// of its Gateway.
+func listenerTrouble(o *model.Status, l *model.ListenerStatus) (statement, bool) {
+	_, why := gateways.Programmed(l.Conditions)
+	if why == nil {
+		return statement{}, false
+	}
+	for _, c := range o.Conditions {
+		if c.Troubling() && c.Reason == why.Reason && c.Message == why.Message {
+			return statement{}, false
+		}
+	}
+	origin := l.Origin
+	if origin.Object == (model.ObjectRef{}) {
+		origin = o.Origin
+	}
+	return statement{*why, origin, "listener " + l.Name}, true
 }
 
 func (s statement) status() string {
@@ -50,7 +79,9 @@ func (s statement) status() string {
 	return "False"
 }
 
-func (s statement) place() string { return s.origin.Position() + " " + s.origin.Object.String() }
+func (s statement) place() string {
+	return strings.TrimSpace(s.origin.Position() + " " + s.origin.Object.String())
+}
 
 func (s statement) text() string {
 	text := s.Type + " " + s.status() + ", " + s.Reason + ": " + s.Message

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"sluice.io/sluice/agent"
 	"sluice.io/sluice/model"
+	"sluice.io/sluice/source"
+	"sluice.io/sluice/xds"
 )
 
 func statusCommand() *cobra.Command {
@@ -109,7 +112,7 @@ func printStatus(w io.Writer, st *agent.Status, all bool) {
 	if st.KernelError != "" {
 		fmt.Fprintf(w, "            %s\n", st.KernelError)
 	}
-	printProblems(w, st)
+	printProblems(w, st.Problems, st.Objects, st.XDS.Rejected)
 	printConditions(w, st.Objects, all)
 }
 
@@ -134,14 +137,16 @@ func restarts(st *agent.Status) string {
 	return fmt.Sprintf(", started again %d times", st.Envoy.Restarts)
 }
 
-func printProblems(w io.Writer, st *agent.Status) {
-	troubled := troubled(st.Objects)
-	if len(st.Problems) == 0 && len(st.XDS.Rejected) == 0 && len(troubled) == 0 {
+// printProblems lists what is wrong with the input, what objects' conditions say
+// against them, and what Envoy does not take.
+func printProblems(w io.Writer, problems []source.Problem, objects []*model.Status, rejected []xds.Rejection) {
+	troubled := troubled(objects)
+	if len(problems) == 0 && len(rejected) == 0 && len(troubled) == 0 {
 		fmt.Fprintln(w, "Problems:   none")
 		return
 	}
 	fmt.Fprintf(w, "\nProblems:\n")
-	for _, p := range st.Problems {
+	for _, p := range problems {
 		where := p.File
 		if p.Line > 0 {
 			where += ":" + strconv.Itoa(p.Line)
@@ -153,7 +158,10 @@ func printProblems(w io.Writer, st *agent.Status) {
 		if p.Warning {
 			message = "warning: " + message
 		}
-		fmt.Fprintf(w, "  %s\n      %s\n", where, message)
+		if where != "" {
+			message = strings.TrimSpace(where) + "\n      " + message
+		}
+		fmt.Fprintf(w, "  %s\n", message)
 		switch {
 		case p.LastGood:
 			fmt.Fprintln(w, "      its last good state keeps serving")
@@ -164,7 +172,7 @@ func printProblems(w io.Writer, st *agent.Status) {
 	for _, t := range troubled {
 		fmt.Fprintf(w, "  %s\n      %s\n", t.place(), t.text())
 	}
-	for _, r := range st.XDS.Rejected {
+	for _, r := range rejected {
 		fmt.Fprintf(w, "  %s\n      Envoy rejected %s: %s\n", r.Origin, r.Name, r.Message)
 	}
 }

@@ -191,6 +191,11 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.preflight(ctx); err != nil {
 		return err
 	}
+	claim, err := a.claim(ctx)
+	if err != nil {
+		return err
+	}
+	defer claim.Drop()
 	datapath, err := redirect.Open(a.redirectConfig())
 	if err != nil {
 		return fmt.Errorf("open the data path: %w", err)
@@ -256,6 +261,18 @@ func (a *Agent) preflight(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// claim locks the data path, before anything of it is touched.
+func (a *Agent) claim(ctx context.Context) (*Claim, error) {
+	if err := redirect.MakePinFolder(a.cfg.BPFFS); err != nil {
+		return nil, err
+	}
+	// Whoever can open the folder could lock it.
+	if err := os.Chmod(a.cfg.ownCgroup(), 0o700); err != nil {
+		return nil, fmt.Errorf("close the cgroup to everybody but root: %w", err)
+	}
+	return a.cfg.Claim(ctx, a.cfg.StateDir)
 }
 
 func (a *Agent) redirectConfig() redirect.Config {

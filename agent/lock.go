@@ -11,13 +11,12 @@ import (
 	"time"
 )
 
-// Lock is the right to work on a run directory, and on the data path that is
-// found through it: one process has it. The kernel drops it when the process
+// Lock is the right to work on a run directory: one process has it. The kernel drops it when the process
 // ends, however it ends.
 type Lock struct{ f *os.File }
 
 // ErrLocked says that another process has the lock.
-var ErrLocked = errors.New("stop it, or choose another --run-dir")
+var ErrLocked = errors.New("stop it, or give this one its own --run-dir, --bpffs, --cgroup-root and --state-dir")
 
 // lockPause is how often a lock is tried that another has.
 const lockPause = 50 * time.Millisecond
@@ -42,27 +41,31 @@ func (p Paths) tryLock() (*Lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the lock: %w", err)
 	}
+	locked, err := lockFile(f, p.RunDir)
+	if locked {
+		return &Lock{f: f}, nil
+	}
+	return nil, errors.Join(err, f.Close())
+}
+
+// lockFile locks a file or folder, which stands for what is told to people. It is not
+// locked, without an error, when it is no longer the one that others will lock.
+func lockFile(f *os.File, what string) (bool, error) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("another sluice runs with %s: %w", p.RunDir, ErrLocked)
+			return false, fmt.Errorf("another sluice runs with %s: %w", what, ErrLocked)
 		}
-		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+		return false, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	ours, err := f.Stat()
 	if err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("look at the lock: %w", err)
+		return false, fmt.Errorf("look at the lock: %w", err)
 	}
 	theirs, err := os.Stat(f.Name())
-	switch {
-	case err == nil && os.SameFile(ours, theirs):
-		return &Lock{f: f}, nil
-	case err == nil || errors.Is(err, fs.ErrNotExist):
-		return nil, f.Close()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("look at the lock: %w", err)
 	}
-	_ = f.Close()
-	return nil, fmt.Errorf("look at the lock: %w", err)
+	return err == nil && os.SameFile(ours, theirs), nil
 }
 
 // AwaitLock takes the lock like Lock, and waits for a while when another process

@@ -42,6 +42,47 @@ func TestOneHasTheLock(t *testing.T) {
 	second.Unlock()
 }
 
+// TestPlacesHaveOneOwner: with another run directory a place is still locked, and what
+// was claimed beside it is let go; places that do not exist are nobody's.
+func TestPlacesHaveOneOwner(t *testing.T) {
+	paths := func() (Paths, string) {
+		dir := t.TempDir()
+		p := Paths{BPFFS: filepath.Join(dir, "bpf"), CgroupRoot: filepath.Join(dir, "cgroup")}
+		if err := errors.Join(os.MkdirAll(p.BPFFS, 0o700), os.MkdirAll(p.EnvoyCgroup(), 0o700), os.Mkdir(filepath.Join(dir, "state"), 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		return p, filepath.Join(dir, "state")
+	}
+	one, oneState := paths()
+	first, err := one.Claim(t.Context(), oneState)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, shared := range []string{one.BPFFS, one.ownCgroup(), oneState} {
+		two, state := paths()
+		switch shared {
+		case one.BPFFS:
+			two.BPFFS = shared
+		case oneState:
+			state = shared
+		default:
+			two.CgroupRoot = one.CgroupRoot
+		}
+		if _, err := two.Claim(t.Context(), state); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "another sluice runs with "+shared+":") {
+			t.Errorf("one that shares %s: %v", shared, err)
+		}
+	}
+	first.Drop()
+	if err := os.Remove(one.BPFFS); err != nil {
+		t.Fatal(err)
+	}
+	next, err := one.Claim(t.Context(), oneState)
+	if err != nil {
+		t.Fatalf("after the first: %v", err)
+	}
+	next.Drop()
+}
+
 // TestALockThatIsRemovedIsNobodys: who had opened the file before it was removed has
 // nothing by it, as others lock the next file.
 func TestALockThatIsRemovedIsNobodys(t *testing.T) {

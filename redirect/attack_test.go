@@ -277,7 +277,7 @@ echo done`
 // before with another mode.
 func TestPinsAreClosed(t *testing.T) {
 	cfg := testConfig(t)
-	if err := mountBPFFS(cfg.BPFFS); err != nil {
+	if err := MakePinFolder(cfg.BPFFS); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(os.Chmod(cfg.BPFFS, 0o777), os.Chown(cfg.BPFFS, 65534, 65534)); err != nil {

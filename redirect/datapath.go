@@ -34,7 +34,7 @@ func Open(cfg Config) (*Datapath, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("raise the limit of locked memory (run as root?): %w", err)
 	}
-	if err := mountBPFFS(cfg.BPFFS); err != nil {
+	if err := MakePinFolder(cfg.BPFFS); err != nil {
 		return nil, err
 	}
 	node, err := openNodeNetns()

@@ -137,8 +137,8 @@ func removeOldLayouts(cfg Config, current string) error {
 
 const defaultBPFFS = "/sys/fs/bpf"
 
-// mountBPFFS makes sure that dir is on a bpf filesystem, and creates it.
-func mountBPFFS(dir string) error {
+// MakePinFolder makes sure that dir is on a bpf filesystem, and creates it.
+func MakePinFolder(dir string) error {
 	if under(dir, defaultBPFFS) && !isBPFFS(defaultBPFFS) {
 		if err := unix.Mount("bpf", defaultBPFFS, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
 			return fmt.Errorf("mount a bpf filesystem at %s: %w", defaultBPFFS, err)

@@ -73,8 +73,13 @@ func leave(began bool, t tenure, remove func() error) error {
 // nothing is sent to Envoy.
 func (o *agentFlags) removeTraces(lock *agent.Lock) error {
 	paths := o.cfg.Paths
+	claim, err := paths.Claim(context.Background(), o.cfg.StateDir)
+	if err != nil {
+		return err
+	}
+	defer claim.Drop()
 	o.cfg.Log.Info("this node has lost its place for an agent; the traces of Sluice are removed from it", "daemonset", o.daemonSet)
-	err := errors.Join(
+	err = errors.Join(
 		redirect.Uninstall(redirect.Config{BPFFS: paths.BPFFS, CgroupRoot: paths.CgroupRoot, EnvoyCgroup: paths.EnvoyCgroup()}),
 		announce.Uninstall(announce.Config{}),
 		netns.Uninstall(paths.NetnsDir()),

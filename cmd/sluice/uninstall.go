@@ -48,6 +48,11 @@ those through Envoy have ten seconds to end. Safe to repeat.`,
 				return err
 			}
 			defer lock.Unlock()
+			claim, err := paths.Claim(cmd.Context(), stateDir)
+			if err != nil {
+				return err
+			}
+			defer claim.Drop()
 			if err := uninstall(lock, paths, stateDir); err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package netns
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -208,14 +209,36 @@ func TestKillBoth(t *testing.T) {
 	stopClean(t, append(tr.kernel, bypass...)...)
 }
 
-// TestSecondSluice proves that a second sluice for the same folders refuses to
-// start, and disturbs nothing.
+// TestSecondSluice proves that a second sluice that shares any place with the first refuses
+// to start and to uninstall, names it, and disturbs nothing.
 func TestSecondSluice(t *testing.T) {
 	t.Parallel()
 	w := ownWorld(t)
-	err := w.failedRun(t, w.Programs.Envoy)
-	if want := "another sluice runs with " + w.RunDir + ": stop it, or choose another --run-dir"; !strings.Contains(err.Error(), want) {
-		t.Errorf("a second sluice says %q, want %q", err, want)
+	own := []string{
+		"--run-dir", filepath.Join(t.TempDir(), "run"), "--bpffs", w.BPFFS + "-other",
+		"--cgroup-root", filepath.Join(w.CgroupRoot, "pods"), "--state-dir", filepath.Join(t.TempDir(), "state"),
+	}
+	for i, shared := range []string{w.RunDir, w.BPFFS, w.CgroupRoot, w.StateDir} {
+		flags := slices.Clone(own)
+		flags[2*i+1] = shared
+		where := shared
+		if shared == w.CgroupRoot {
+			where = filepath.Dir(w.EnvoyCgroup())
+		}
+		want := "runs with " + where
+		err := w.failedRun(t, w.Programs.Envoy, nil, flags...)
+		if !strings.Contains(err.Error(), "another sluice "+want+": stop it, or give this one its own --run-dir, --bpffs, --cgroup-root and --state-dir") {
+			t.Errorf("a second sluice says %q, want %q", err, want)
+		}
+		if out, err := w.Uninstall(t.Context(), flags...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("uninstall of what is another's: %v, want %q\n%s", err, want, out)
+		}
+		if err := w.settle(); err != nil {
+			t.Error(err)
+		}
+	}
+	if out, err := w.Uninstall(t.Context(), own...); err != nil {
+		t.Errorf("uninstall of the second's own: %v\n%s", err, out)
 	}
 	if err := w.settle(); err != nil {
 		t.Error(err)

@@ -33,7 +33,7 @@ func TestUnsupported(t *testing.T) {
 			"this machine cannot run Sluice: kernel: Linux 2.6.", "; Linux " + redirect.MinKernel + " or newer is needed",
 		}},
 	} {
-		err := w.failedRun(t, c.envoy, c.before...)
+		err := w.failedRun(t, c.envoy, c.before)
 		for _, want := range c.want {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: sluice says %q, want %q", c.name, err, want)
@@ -43,13 +43,16 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
-// failedRun starts a `sluice run` that must end with an error, and returns that.
-func (w *world) failedRun(t *testing.T, envoy string, before ...string) error {
+// failedRun starts a `sluice run` that must end with an error, and returns that; flags
+// come after the node's own, and win.
+func (w *world) failedRun(t *testing.T, envoy string, before []string, flags ...string) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	out, err := w.Run(ctx, append(before, w.Programs.CLI, "run", "-f", w.Folder.Dir, "--envoy", envoy, "--run-dir", w.RunDir,
-		"--state-dir", w.StateDir, "--bpffs", w.BPFFS, "--cgroup-root", w.CgroupRoot)...)
+	out, err := w.Run(ctx, slices.Concat(before, []string{
+		w.Programs.CLI, "run", "-f", w.Folder.Dir, "--envoy", envoy, "--run-dir", w.RunDir,
+		"--state-dir", w.StateDir, "--bpffs", w.BPFFS, "--cgroup-root", w.CgroupRoot,
+	}, flags)...)
 	if err == nil || ctx.Err() != nil {
 		t.Fatalf("sluice ran: %v\n%s", err, out)
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -77,7 +78,7 @@ func (r *Reach) assigned(g *Gateway, asked []string) {
 	if !r.Known {
 		r.Unusable = finding.New(string(gatewayv1.GatewayReasonAddressNotAssigned), "no address is assigned yet")
 		if len(asked) > 0 {
-			r.Unusable = finding.New(finding.AddressNotUsable, "none of the addresses asked for is assigned: they are not in a pool, belong to others, or the load balancer does not give them")
+			r.Unusable = finding.New(finding.AddressNotUsable, "none of the addresses asked for (%s) is assigned: they are not in a pool, belong to others, or the load balancer does not give them", strings.Join(asked, ", "))
 		}
 	}
 }
